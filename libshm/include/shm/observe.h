@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file observe.h
+ * Seeing what the library does: log lines, counters, why memory came from where it came.
+ *
+ * The conventions of shm.h hold.
+ */
+#ifndef METAL_SHM_OBSERVE_H
+#define METAL_SHM_OBSERVE_H
+
+#include <shm/shm.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** How much a log line matters. */
+enum metal_shm_log_level {
+	METAL_SHM_LOG_ERROR = 1, /**< misuse, lost memory */
+	METAL_SHM_LOG_INFO,	 /**< a choice, a refusal, a device gone */
+	METAL_SHM_LOG_DEBUG,	 /**< each hand-over */
+};
+
+/** Receives one line without a newline. May be called from any thread; must not call libshm. */
+typedef void (*metal_shm_log_fn)(void *user, enum metal_shm_log_level level, const char *line);
+
+/**
+ * Receive the library's log lines. Without a hook there are none.
+ *
+ * @param fn     the hook, or NULL to remove it
+ * @param user   passed to it
+ * @param level  lines above this level are not made
+ */
+void metal_shm_set_log(metal_shm_log_fn fn, void *user, enum metal_shm_log_level level);
+
+/** Counters since the start of the process, the buffer or the device. Set struct_size first. */
+struct metal_shm_stats {
+	uint32_t struct_size;
+	uint32_t reserved;
+	uint64_t buffers_live;	/**< memories held now */
+	uint64_t bytes_live;	/**< bytes of these */
+	uint64_t deferred;	/**< of these, freed by their owner but still in use elsewhere */
+	uint64_t allocations;	/**< memories taken from a source */
+	uint64_t imports;	/**< descriptors imported, the same memory again included */
+	uint64_t mappings;	/**< mappings made (not those found in the cache) */
+	uint64_t attaches;	/**< views made */
+	uint64_t attach_hits;	/**< attaches that found their view */
+	uint64_t handovers;	/**< times that bytes changed hands */
+	uint64_t starts;	/**< sync operations issued before CPU access */
+	uint64_t ends;		/**< sync operations issued after CPU access */
+	uint64_t elided;	/**< hand-overs that needed neither */
+	uint64_t waits;		/**< calls that had to wait for a holder */
+	uint64_t bytes_copied;	/**< bytes that libshm or an adapter moved with the CPU */
+	uint64_t trials;	/**< sources tried with a device */
+	uint64_t refusals;	/**< of these, refused */
+	uint64_t misuse;	/**< misuses of void calls */
+};
+
+/**
+ * The process's counters.
+ *
+ * @param ret  struct_size set by the caller, the rest filled; fields beyond its size are left out
+ * @return 0; -EINVAL
+ */
+int metal_shm_stats(struct metal_shm_stats *ret);
+
+/**
+ * A buffer's counters.
+ *
+ * @param shm  any handle; the counters are its whole buffer's
+ * @param ret  as for metal_shm_stats()
+ * @return 0; -EINVAL
+ */
+int metal_shm_buffer_stats(const struct metal_generic_shm *shm, struct metal_shm_stats *ret);
+
+/**
+ * A device's counters.
+ *
+ * @param dev  an open device
+ * @param ret  as for metal_shm_stats()
+ * @return 0; -EINVAL
+ */
+int metal_shm_device_stats(const struct metal_device *dev, struct metal_shm_stats *ret);
+
+/**
+ * Say where a buffer's memory came from and why, which sources were refused and who holds it.
+ *
+ * @param shm   any handle
+ * @param text  receives lines ended by newlines, cut to fit; may be NULL when @p size is 0
+ * @param size  bytes at @p text
+ * @return the length of the whole text without its NUL, as snprintf(); -EINVAL
+ */
+int metal_shm_explain(const struct metal_generic_shm *shm, char *text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

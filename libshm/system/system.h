@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the core asks of an operating system. system/linux and system/generic implement it with the
+ * same file names; meson chooses one. os_types.h of the chosen one defines shm__mutex.
+ */
+#ifndef SHM_SYSTEM_H
+#define SHM_SYSTEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <shm/shm.h>
+
+#include "os_types.h" /* typedef ... shm__mutex; #define SHM__MUTEX_INITIALISER */
+
+/* Zeroed memory for the library's own records; NULL when there is none. */
+void *shm__os_alloc(size_t size);
+void shm__os_free(void *memory);
+
+void shm__mutex_init(shm__mutex *mutex);
+void shm__mutex_destroy(shm__mutex *mutex);
+void shm__mutex_lock(shm__mutex *mutex);
+void shm__mutex_unlock(shm__mutex *mutex);
+
+/* Monotonic nanoseconds. */
+int64_t shm__os_now_ns(void);
+
+/* This thread's last-error text; *ret_size bytes, zeroed at first. Never NULL. */
+char *shm__os_error_text(size_t *ret_size);
+void shm__os_set_errno(int error);
+
+/* True in a child of fork() of a process that had used the library. */
+bool shm__os_forked(void);
+
+/* What tells one memory from another, however many descriptors it has; both 0: unknown. */
+struct shm__identity {
+	uint64_t device;
+	uint64_t inode;
+};
+
+int shm__os_identity(int os_handle, struct shm__identity *ret);
+
+/*
+ * Waiting. A thread that waits publishes its wake under a lock of the core's; whoever changes what
+ * it waits for signals it under the same lock.
+ */
+struct shm__wake;
+
+/* This thread's wake, made at first use; NULL with errno when there are no descriptors left. */
+struct shm__wake *shm__os_thread_wake(void);
+void shm__os_wake_signal(struct shm__wake *wake);
+
+/*
+ * Sleep until the wake was signalled, one of n handles has an event or an error, or the deadline
+ * (shm__os_now_ns()'s clock; METAL_SHM_FOREVER) passes. 0 or -ETIMEDOUT, or -errno. Restarts at EINTR.
+ */
+int shm__os_wait(struct shm__wake *wake, const int handles[], size_t n, int64_t deadline_ns);
+
+/*
+ * Wait for the fences that kernel drivers put on a memory: the writers' where the next access only
+ * reads, everybody's where it writes. A cache operation with a fence pending returns stale bytes.
+ */
+int shm__os_wait_fences(int os_handle, bool next_access_writes, int64_t deadline_ns);
+
+/* The drivers that come with the library, NULL-terminated. */
+struct metal_shm_driver;
+extern const struct metal_shm_driver *const shm__os_drivers[];
+
+#endif
