@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Records, locks, time, reasons and the identity of a memory. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <shm/device.h>
+
+#include "dmabuf.h"
+#include "system.h"
+
+/* Long enough for a refusal that lists every source with what it failed. */
+#define ERROR_TEXT_SIZE 2048
+
+static _Thread_local char error_text[ERROR_TEXT_SIZE];
+
+static atomic_bool used;
+static atomic_bool forked;
+
+static void note_fork(void)
+{
+	if (atomic_load(&used))
+		atomic_store(&forked, true);
+}
+
+/* At load: no fork of a process that uses the library can come before. */
+__attribute__((constructor)) static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, note_fork);
+}
+
+bool shm__os_forked(void)
+{
+	return atomic_load_explicit(&forked, memory_order_relaxed);
+}
+
+/* The first record is the first use: a program may become a daemon before that. */
+void *shm__os_alloc(size_t size)
+{
+	if (!atomic_load_explicit(&used, memory_order_relaxed))
+		atomic_store(&used, true);
+	return calloc(1, size);
+}
+
+void shm__os_free(void *memory)
+{
+	free(memory);
+}
+
+void shm__mutex_init(shm__mutex *mutex)
+{
+	pthread_mutex_init(mutex, NULL);
+}
+
+void shm__mutex_destroy(shm__mutex *mutex)
+{
+	pthread_mutex_destroy(mutex);
+}
+
+/*
+ * A forked child has one thread, and locks that the parent's other threads held stay locked there:
+ * it goes without, or its frees would hang.
+ */
+void shm__mutex_lock(shm__mutex *mutex)
+{
+	if (!shm__os_forked())
+		pthread_mutex_lock(mutex);
+}
+
+void shm__mutex_unlock(shm__mutex *mutex)
+{
+	if (!shm__os_forked())
+		pthread_mutex_unlock(mutex);
+}
+
+int64_t shm__os_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+char *shm__os_error_text(size_t *ret_size)
+{
+	*ret_size = sizeof(error_text);
+	return error_text;
+}
+
+void shm__os_set_errno(int error)
+{
+	errno = error;
+}
+
+static const char *kind_of(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return "a file";
+	case S_IFDIR:
+		return "a directory";
+	case S_IFSOCK:
+		return "a socket";
+	case S_IFIFO:
+		return "a pipe";
+	case S_IFCHR:
+	case S_IFBLK:
+		return "a device node";
+	default:
+		return "of another kind";
+	}
+}
+
+/* Memory of tmpfs or hugetlbfs without a name left, which is what memfd_create() makes. */
+static bool is_memfd(int fd, const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && st->st_nlink == 0 && fcntl(fd, F_GET_SEALS) >= 0;
+}
+
+int shm__os_identity(int os_handle, struct shm__identity *ret)
+{
+	struct stat st;
+
+	if (fstat(os_handle, &st) < 0) {
+		int error = errno;
+
+		return metal_shm_set_error(error, "descriptor %d: %s", os_handle, strerror(error));
+	}
+	if (!shm__fd_is_dmabuf(os_handle) && !is_memfd(os_handle, &st))
+		return metal_shm_set_error(EINVAL,
+					   "descriptor %d is %s, neither a DMA-BUF nor a memfd",
+					   os_handle, kind_of(st.st_mode));
+	ret->device = st.st_dev;
+	ret->inode = st.st_ino;
+	return 0;
+}
