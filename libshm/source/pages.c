@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include <shm/device.h>
+
+#include "pages.h"
+
+size_t shm__page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+int shm__round_to_pages(size_t size, const char *name, size_t *ret_size)
+{
+	size_t mask = shm__page_size() - 1;
+
+	if (size > PTRDIFF_MAX - mask)
+		return metal_shm_set_error(EOVERFLOW, "%s: %zu bytes exceed the address space",
+					   name, size);
+	*ret_size = (size + mask) & ~mask;
+	return 0;
+}
+
+/* Pages of a memfd come at first touch: without this a hopeless size would end in a kill there. */
+static int check_machine(size_t size, const char *name)
+{
+	struct sysinfo info;
+	uint64_t have;
+
+	if (sysinfo(&info) < 0)
+		return 0;
+	have = ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
+	if (size <= have)
+		return 0;
+	return metal_shm_set_error(ENOMEM, "%s: %zu bytes, the machine has %llu with its swap",
+				   name, size, (unsigned long long)have);
+}
+
+int shm__memfd_create(size_t size, const char *name, size_t *ret_size, int *ret_fd)
+{
+	const char *step = "memfd_create";
+	size_t rounded;
+	int error, fd;
+
+	error = shm__round_to_pages(size, name, &rounded);
+	if (error)
+		return error;
+	error = check_machine(rounded, name);
+	if (error)
+		return error;
+	fd = memfd_create("libshm", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0) {
+		error = errno;
+		goto say;
+	}
+	step = "ftruncate";
+	if (ftruncate(fd, (off_t)rounded) < 0) {
+		error = errno;
+		goto close_fd;
+	}
+	/* Whoever gets the descriptor can't take pages away under a mapping. */
+	step = "sealing";
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		error = errno;
+		goto close_fd;
+	}
+	*ret_size = rounded;
+	*ret_fd = fd;
+	return 0;
+close_fd:
+	close(fd);
+say:
+	return metal_shm_set_error(error, "%s: %s of %zu bytes: %s", name, step, rounded,
+				   strerror(error));
+}

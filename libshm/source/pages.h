@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the sources share about memory that comes in pages. */
+#ifndef SHM_SOURCE_PAGES_H
+#define SHM_SOURCE_PAGES_H
+
+#include <stddef.h>
+
+size_t shm__page_size(void);
+
+/* Whole pages for @size bytes, at most PTRDIFF_MAX of them; -EOVERFLOW. */
+int shm__round_to_pages(size_t size, const char *name, size_t *ret_size);
+
+/*
+ * A memfd of whole pages for @size bytes, sealed against every change of its size; @name is the
+ * source's, for the reason. -EOVERFLOW, -ENOMEM, -EMFILE, -ENFILE.
+ */
+int shm__memfd_create(size_t size, const char *name, size_t *ret_size, int *ret_fd);
+
+#endif
