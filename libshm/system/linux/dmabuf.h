@@ -22,7 +22,7 @@ int shm__dmabuf_sync_for_cpu(struct metal_device *dev, struct metal_shm_memory *
 int shm__dmabuf_sync_for_device(struct metal_device *dev, struct metal_shm_memory *memory,
 				const struct metal_shm_range *range, enum metal_shm_dir dir);
 
-/* True if fd is a DMA-BUF (by what /proc says of it). */
+/* True if fd is a DMA-BUF: the kernel keeps these on a file system of their own. */
 bool shm__fd_is_dmabuf(int fd);
 
 #endif
