@@ -35,22 +35,22 @@ struct metal_shm_memory {
 /** Who moves the bytes of an attachment: it decides about caches. Unknown means no elision. */
 enum metal_shm_access {
 	METAL_SHM_ACCESS_UNKNOWN = 0,
-	METAL_SHM_ACCESS_DMA,	     /**< hardware, past the CPU's cache */
+	METAL_SHM_ACCESS_DMA,        /**< hardware, past the CPU's cache */
 	METAL_SHM_ACCESS_CPU_KERNEL, /**< a driver that maps the buffer and uses the CPU (vivid, vkms) */
-	METAL_SHM_ACCESS_CPU_USER,   /**< the CPU in user space (PoCL, a software camera) */
+	METAL_SHM_ACCESS_CPU_USER, /**< the CPU in user space (PoCL, a software camera) */
 };
 
 /** What a device needs of memory. A field left 0 needs nothing. */
 struct metal_shm_constraints {
 	uint32_t struct_size;
 	metal_shm_type required;     /**< METAL_SHM_* flags */
-	uint64_t address_mask;	     /**< device addresses it can reach */
+	uint64_t address_mask;       /**< device addresses it can reach */
 	uint64_t max_segment_length; /**< bytes */
 	uint64_t segment_boundary;   /**< bytes, a power of two that no segment crosses */
 	uint64_t address_alignment;  /**< bytes, a power of two */
 	uint64_t size_alignment;     /**< bytes */
-	uint64_t trial_size;	     /**< bytes that its trial operation needs at least */
-	uint32_t max_segments;	     /**< 1: contiguous as the device sees it */
+	uint64_t trial_size;         /**< bytes that its trial operation needs at least */
+	uint32_t max_segments;       /**< 1: contiguous as the device sees it */
 	uint32_t reserved;
 };
 
@@ -62,23 +62,24 @@ struct metal_shm_constraints {
 /** What a device asks of a frame's layout. A field left 0 asks nothing. */
 struct metal_shm_layout {
 	uint32_t struct_size;
-	uint32_t flags;		    /**< METAL_SHM_LAYOUT_* */
-	uint32_t stride_alignment;  /**< bytes that each plane's stride is a multiple of */
-	uint32_t stride_min;	    /**< bytes, of plane 0 */
-	uint32_t stride_max;	    /**< bytes, of plane 0 */
+	uint32_t flags;            /**< METAL_SHM_LAYOUT_* */
+	uint32_t stride_alignment; /**< bytes that each plane's stride is a multiple of */
+	uint32_t stride_min;       /**< bytes, of plane 0 */
+	uint32_t stride_max;       /**< bytes, of plane 0 */
 	uint32_t reserved;
-	uint64_t offset_alignment;  /**< bytes that each plane's offset is a multiple of */
-	uint64_t size_min;	    /**< bytes of the whole frame */
-	const uint64_t *modifiers;  /**< that it takes, the device's for its life; NULL: linear only */
+	uint64_t offset_alignment; /**< bytes that each plane's offset is a multiple of */
+	uint64_t size_min;         /**< bytes of the whole frame */
+	const uint64_t
+		*modifiers; /**< that it takes, the device's for its life; NULL: linear only */
 	size_t modifier_count;
 };
 
 /** What is attached. Valid from attach to the end of detach. */
 struct metal_shm_attachment {
-	struct metal_generic_shm *shm;		/**< the view itself */
-	const struct metal_shm_memory *memory;	/**< the whole memory */
-	struct metal_shm_range range;		/**< the part of it that the view stands for */
-	const struct metal_shm_frame *frame;	/**< or NULL */
+	struct metal_generic_shm *shm;         /**< the view itself */
+	const struct metal_shm_memory *memory; /**< the whole memory */
+	struct metal_shm_range range;          /**< the part of it that the view stands for */
+	const struct metal_shm_frame *frame;   /**< or NULL */
 };
 
 /** metal_shm_view: the device puts fences on the DMA-BUF, so hand-overs poll it. */
@@ -86,12 +87,12 @@ struct metal_shm_attachment {
 
 /** What an importer answers to attach. */
 struct metal_shm_view {
-	void *data;				  /**< the importer's own; see metal_shm_view_data() */
+	void *data; /**< the importer's own; see metal_shm_view_data() */
 	const struct metal_shm_segment *segments; /**< the importer's, until detach; or NULL */
 	size_t segment_count;
 	enum metal_shm_access access;
 	enum metal_shm_view_mode mode; /**< preset to METAL_SHM_VIEW_IN_PLACE */
-	uint32_t flags;		       /**< METAL_SHM_VIEW_* */
+	uint32_t flags;                /**< METAL_SHM_VIEW_* */
 	uint32_t reserved;
 };
 
@@ -168,7 +169,8 @@ struct metal_shm_driver {
 	/** Name each source it could open, cheapest first, until @p found answers non-zero, which it
 	 *  then answers itself. Absent: metal_shm_allocate_for() never chooses it unasked. */
 	int (*enumerate)(int (*found)(void *user, const char *name), void *user);
-	unsigned rank; /**< cost of its memory; lower is tried first; 10 memfd, 20 udmabuf, 30 heaps */
+	unsigned
+		rank; /**< cost of its memory; lower is tried first; 10 memfd, 20 udmabuf, 30 heaps */
 };
 
 /**
@@ -231,8 +233,8 @@ int metal_shm_hold(struct metal_generic_shm *shm, struct metal_device *dev, enum
 /**
  * Say that queued work is done.
  *
- * The bytes stay the device's, without work, until the next hand-over. May lead to the idle callback
- * of the buffer's pool.
+ * The bytes stay the device's, without work, until the next hand-over. Call it without locks of your
+ * own: it may lead to the idle callback of the buffer's pool, and to a detach that waited for it.
  *
  * @param shm    the handle that was held, or any of the same buffer
  * @param dev    the importer

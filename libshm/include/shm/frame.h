@@ -17,7 +17,7 @@ extern "C" {
 struct metal_shm_pool;
 
 /** A pixel format by its four characters, as in DRM's drm_fourcc.h. */
-#define METAL_SHM_FOURCC(a, b, c, d)                                              \
+#define METAL_SHM_FOURCC(a, b, c, d) \
 	((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
 /** Any modifier that all devices share; negotiation chooses (DRM_FORMAT_MOD_INVALID). */
@@ -35,23 +35,23 @@ struct metal_shm_plane {
 
 /** What a buffer's bytes mean as a picture. All planes lie in one buffer. */
 struct metal_shm_frame {
-	uint32_t fourcc;	 /**< DRM's code, e.g. XR24 */
-	uint32_t width;		 /**< pixels, 1 to 65535 */
-	uint32_t height;	 /**< lines, 1 to 65535 */
-	uint32_t plane_count;	 /**< 0 before negotiation */
-	uint64_t modifier;	 /**< DRM's modifier; 0 is linear */
-	uint64_t size;		 /**< bytes of the buffer; 0 before negotiation */
+	uint32_t fourcc;      /**< DRM's code, e.g. XR24 */
+	uint32_t width;       /**< pixels, 1 to 65535 */
+	uint32_t height;      /**< lines, 1 to 65535 */
+	uint32_t plane_count; /**< 0 before negotiation */
+	uint64_t modifier;    /**< DRM's modifier; 0 is linear */
+	uint64_t size;        /**< bytes of the buffer; 0 before negotiation */
 	struct metal_shm_plane plane[METAL_SHM_MAX_PLANES];
-	uint64_t reserved[2];	 /**< 0 */
+	uint64_t reserved[2]; /**< 0 */
 };
 
 /** How a pixel format lies in memory. */
 struct metal_shm_format {
 	uint32_t fourcc;
-	uint32_t plane_count;			       /**< 1 to METAL_SHM_MAX_PLANES */
-	uint8_t bytes[METAL_SHM_MAX_PLANES];	       /**< of one block of the plane */
-	uint8_t block_width[METAL_SHM_MAX_PLANES];     /**< pixels of the picture a block covers */
-	uint8_t block_height[METAL_SHM_MAX_PLANES];    /**< lines of the picture a block covers */
+	uint32_t plane_count;                       /**< 1 to METAL_SHM_MAX_PLANES */
+	uint8_t bytes[METAL_SHM_MAX_PLANES];        /**< of one block of the plane */
+	uint8_t block_width[METAL_SHM_MAX_PLANES];  /**< pixels of the picture a block covers */
+	uint8_t block_height[METAL_SHM_MAX_PLANES]; /**< lines of the picture a block covers */
 };
 
 /**

@@ -17,8 +17,8 @@ extern "C" {
 /** How much a log line matters. */
 enum metal_shm_log_level {
 	METAL_SHM_LOG_ERROR = 1, /**< misuse, lost memory */
-	METAL_SHM_LOG_INFO,	 /**< a choice, a refusal, a device gone */
-	METAL_SHM_LOG_DEBUG,	 /**< each hand-over */
+	METAL_SHM_LOG_INFO,      /**< a choice, a refusal, a device gone */
+	METAL_SHM_LOG_DEBUG,     /**< each hand-over */
 };
 
 /** Receives one line without a newline. May be called from any thread; must not call libshm. */
@@ -37,23 +37,23 @@ void metal_shm_set_log(metal_shm_log_fn fn, void *user, enum metal_shm_log_level
 struct metal_shm_stats {
 	uint32_t struct_size;
 	uint32_t reserved;
-	uint64_t buffers_live;	/**< memories held now */
-	uint64_t bytes_live;	/**< bytes of these */
-	uint64_t deferred;	/**< of these, freed by their owner but still in use elsewhere */
-	uint64_t allocations;	/**< memories taken from a source */
-	uint64_t imports;	/**< descriptors imported, the same memory again included */
-	uint64_t mappings;	/**< mappings made (not those found in the cache) */
-	uint64_t attaches;	/**< views made */
-	uint64_t attach_hits;	/**< attaches that found their view */
-	uint64_t handovers;	/**< times that bytes changed hands */
-	uint64_t starts;	/**< sync operations issued before CPU access */
-	uint64_t ends;		/**< sync operations issued after CPU access */
-	uint64_t elided;	/**< hand-overs that needed neither */
-	uint64_t waits;		/**< calls that had to wait for a holder */
-	uint64_t bytes_copied;	/**< bytes that libshm or an adapter moved with the CPU */
-	uint64_t trials;	/**< sources tried with a device */
-	uint64_t refusals;	/**< of these, refused */
-	uint64_t misuse;	/**< misuses of void calls */
+	uint64_t buffers_live; /**< memories held now */
+	uint64_t bytes_live;   /**< bytes of these */
+	uint64_t deferred;     /**< of these, freed by their owner but still in use elsewhere */
+	uint64_t allocations;  /**< memories taken from a source */
+	uint64_t imports;      /**< descriptors imported, the same memory again included */
+	uint64_t mappings;     /**< mappings made (not those found in the cache) */
+	uint64_t attaches;     /**< views made */
+	uint64_t attach_hits;  /**< attaches that found their view */
+	uint64_t handovers;    /**< times that bytes changed hands */
+	uint64_t starts;       /**< sync operations issued before CPU access */
+	uint64_t ends;         /**< sync operations issued after CPU access */
+	uint64_t elided;       /**< hand-overs that needed neither */
+	uint64_t waits;        /**< calls that had to wait for a holder */
+	uint64_t bytes_copied; /**< bytes that libshm or an adapter moved with the CPU */
+	uint64_t trials;       /**< sources tried with a device */
+	uint64_t refusals;     /**< of these, refused */
+	uint64_t misuse;       /**< misuses of void calls */
 };
 
 /**

@@ -227,8 +227,8 @@ struct metal_generic_shm *metal_shm_sub(struct metal_generic_shm *shm, size_t of
 /**
  * Take one more reference.
  *
- * @param shm  a buffer or part (not a view: attach it again instead)
- * @return @p shm; NULL with errno EINVAL. Each reference is ended with metal_shm_free()
+ * @param shm  a buffer or part; or a view, which stands for the buffer or part it was attached from
+ * @return the buffer or part; NULL with errno EINVAL. Each reference is ended with metal_shm_free()
  */
 struct metal_generic_shm *metal_shm_ref(struct metal_generic_shm *shm);
 
@@ -329,8 +329,8 @@ int metal_shm_sync_for_device(struct metal_generic_shm *shm, struct metal_device
  * @param dev         as there
  * @param dir         as there
  * @param timeout_ns  nanoseconds; 0 polls; METAL_SHM_FOREVER
- * @return as there; -ETIMEDOUT a conflicting holder was not done in time (the reason names it and
- *         since when it holds), nothing changed
+ * @return as there; -ETIMEDOUT a conflicting holder was not done in time (the reason names it),
+ *         nothing changed
  */
 int metal_shm_sync_for_device_timeout(struct metal_generic_shm *shm, struct metal_device *dev,
 				      enum metal_shm_dir dir, int64_t timeout_ns);
@@ -356,8 +356,8 @@ int metal_shm_sync_for_cpu(struct metal_generic_shm *shm, enum metal_shm_dir dir
  * @param shm         as there
  * @param dir         as there
  * @param timeout_ns  nanoseconds; 0 polls; METAL_SHM_FOREVER
- * @return as there; -ETIMEDOUT a holder was not done in time (the reason names it and since when it
- *         holds), nothing changed
+ * @return as there; -ETIMEDOUT a holder was not done in time (the reason names it), nothing
+ *         changed
  */
 int metal_shm_sync_for_cpu_timeout(struct metal_generic_shm *shm, enum metal_shm_dir dir,
 				   int64_t timeout_ns);
@@ -365,8 +365,8 @@ int metal_shm_sync_for_cpu_timeout(struct metal_generic_shm *shm, enum metal_shm
 /** What a view stands for, fixed from attach to detach. */
 enum metal_shm_view_mode {
 	METAL_SHM_VIEW_IN_PLACE = 1, /**< the bytes themselves */
-	METAL_SHM_VIEW_WINDOW,	     /**< the bytes, exported once more for just this range */
-	METAL_SHM_VIEW_SHADOW,	     /**< another memory that the range is copied to and from */
+	METAL_SHM_VIEW_WINDOW,       /**< the bytes, exported once more for just this range */
+	METAL_SHM_VIEW_SHADOW,       /**< another memory that the range is copied to and from */
 };
 
 /**
@@ -420,13 +420,13 @@ struct metal_shm_properties {
 	enum metal_shm_tri cached;     /**< the CPU reaches it through its cache */
 	enum metal_shm_tri contiguous; /**< one run of physical addresses */
 	enum metal_shm_tri secure;     /**< the CPU can't map it */
-	enum metal_shm_tri coherent;   /**< devices see the CPU's writes without cache maintenance */
-	enum metal_shm_tri zeroed;     /**< every byte was 0 when it was allocated */
-	enum metal_shm_tri dmabuf;     /**< exportable as a true DMA-BUF */
-	uint64_t size;		       /**< bytes, as the source gave them; 0 for a device */
-	uint64_t granularity;	       /**< bytes that sizes are rounded up to; 0 unknown */
-	uint64_t alignment;	       /**< bytes that its start is aligned to; 0 unknown */
-	uint64_t free_space;	       /**< bytes left in the source; 0 unknown */
+	enum metal_shm_tri coherent; /**< devices see the CPU's writes without cache maintenance */
+	enum metal_shm_tri zeroed;   /**< every byte was 0 when it was allocated */
+	enum metal_shm_tri dmabuf;   /**< exportable as a true DMA-BUF */
+	uint64_t size;               /**< bytes, as the source gave them; 0 for a device */
+	uint64_t granularity;        /**< bytes that sizes are rounded up to; 0 unknown */
+	uint64_t alignment;          /**< bytes that its start is aligned to; 0 unknown */
+	uint64_t free_space;         /**< bytes left in the source; 0 unknown */
 };
 
 /**

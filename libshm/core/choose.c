@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Choosing memory: the cheapest source that really works with every device. What a device says of a
+ * source is found out by using it once, since drivers refuse some buffers only at the last moment.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "core.h"
+
+#define MAX_CANDIDATES 64
+
+struct candidate {
+	char name[128];
+	unsigned rank;
+	struct metal_device *dev; /* given by the caller; NULL: open by name */
+};
+
+struct choice {
+	size_t size, trial_size;
+	const struct metal_shm_frame *frame;
+	struct metal_device *const *devs;
+	size_t n;
+	metal_shm_type type;
+	struct candidate candidates[MAX_CANDIDATES];
+	size_t count;
+	size_t length;
+	char refusals[900];
+};
+
+static void refuse(struct choice *choice, const char *source, const char *why)
+{
+	int n = snprintf(choice->refusals + choice->length,
+			 sizeof(choice->refusals) - choice->length, "refused %s: %s\n", source,
+			 why);
+
+	if (n > 0)
+		choice->length += (size_t)n;
+	if (choice->length >= sizeof(choice->refusals))
+		choice->length = sizeof(choice->refusals) - 1;
+	shm__log(METAL_SHM_LOG_INFO, "refused %s: %s", source, why);
+}
+
+struct naming {
+	struct choice *choice;
+	unsigned rank;
+};
+
+static int add_name(void *user, const char *name)
+{
+	struct naming *naming = user;
+	struct choice *choice = naming->choice;
+
+	if (choice->count == MAX_CANDIDATES)
+		return 1;
+	snprintf(choice->candidates[choice->count].name, sizeof(choice->candidates[0].name), "%s",
+		 name);
+	choice->candidates[choice->count].rank = naming->rank;
+	choice->candidates[choice->count++].dev = NULL;
+	return 0;
+}
+
+static int add_driver(void *user, const struct metal_shm_driver *driver)
+{
+	struct naming naming = { user, driver->rank };
+
+	if (driver->enumerate)
+		driver->enumerate(add_name, &naming);
+	return 0;
+}
+
+static void add_device(struct choice *choice, struct metal_device *dev)
+{
+	if (choice->count == MAX_CANDIDATES)
+		return;
+	snprintf(choice->candidates[choice->count].name, sizeof(choice->candidates[0].name), "%s",
+		 dev->name);
+	choice->candidates[choice->count].rank = UINT32_MAX;
+	choice->candidates[choice->count++].dev = dev;
+}
+
+/* Stable, so that a driver's own order stands. */
+static void sort(struct choice *choice)
+{
+	for (size_t i = 1; i < choice->count; i++) {
+		struct candidate moved = choice->candidates[i];
+		size_t j = i;
+
+		for (; j && choice->candidates[j - 1].rank > moved.rank; j--)
+			choice->candidates[j] = choice->candidates[j - 1];
+		choice->candidates[j] = moved;
+	}
+}
+
+/* A device that only gives is the caller's wish; without one every source counts. */
+static void collect(struct choice *choice)
+{
+	for (size_t i = 0; i < choice->n; i++)
+		if (shm__gives(choice->devs[i]) && !shm__uses(choice->devs[i]))
+			add_device(choice, choice->devs[i]);
+	if (choice->count)
+		return;
+	shm__each_driver(add_driver, choice);
+	for (size_t i = 0; i < choice->n; i++)
+		if (shm__gives(choice->devs[i]))
+			add_device(choice, choice->devs[i]);
+	sort(choice);
+}
+
+static int merge_constraints(struct choice *choice)
+{
+	for (size_t i = 0; i < choice->n; i++) {
+		struct metal_shm_constraints want = { .struct_size = sizeof(want) };
+		int error;
+
+		if (!shm__uses(choice->devs[i]))
+			continue;
+		error = choice->devs[i]->ops->constraints(choice->devs[i], choice->frame, &want);
+		if (error)
+			return error;
+		if (want.trial_size > choice->trial_size && want.trial_size <= SIZE_MAX)
+			choice->trial_size = (size_t)want.trial_size;
+	}
+	return 0;
+}
+
+static bool same_case(const struct shm__verdict *verdict, const char *source,
+		      const struct choice *choice)
+{
+	static const struct metal_shm_frame none;
+
+	return verdict->size == choice->trial_size && !strcmp(verdict->source, source) &&
+	       !memcmp(&verdict->frame, choice->frame ? choice->frame : &none, sizeof(none));
+}
+
+static bool recall_verdict(struct metal_device *dev, const char *source,
+			   const struct choice *choice, int *ret_error)
+{
+	struct shm__verdict *verdict;
+
+	shm__mutex_lock(&dev->lock);
+	for (verdict = dev->verdicts; verdict; verdict = verdict->next)
+		if (same_case(verdict, source, choice))
+			break;
+	shm__mutex_unlock(&dev->lock);
+	if (!verdict)
+		return false;
+	/* verdicts are never changed nor removed while the device lives */
+	*ret_error = verdict->error;
+	if (verdict->error)
+		shm__error(-verdict->error, "%s", verdict->reason);
+	return true;
+}
+
+static void remember_verdict(struct metal_device *dev, const char *source,
+			     const struct choice *choice, int error)
+{
+	struct shm__verdict *verdict = shm__os_alloc(sizeof(*verdict));
+
+	if (!verdict)
+		return; /* it is tried again */
+	snprintf(verdict->source, sizeof(verdict->source), "%s", source);
+	if (choice->frame)
+		verdict->frame = *choice->frame;
+	verdict->size = choice->trial_size;
+	verdict->error = error;
+	if (error)
+		snprintf(verdict->reason, sizeof(verdict->reason), "%s", metal_shm_last_error());
+	shm__mutex_lock(&dev->lock);
+	verdict->next = dev->verdicts;
+	dev->verdicts = verdict;
+	shm__mutex_unlock(&dev->lock);
+}
+
+/* What could be otherwise next time is no verdict. */
+static bool passing(int error)
+{
+	return error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EINTR ||
+	       error == -EBUSY || error == -ETIMEDOUT || error == -EAGAIN;
+}
+
+static int try_with(struct metal_generic_shm *shm, struct metal_device *dev)
+{
+	struct metal_generic_shm *view = metal_shm_attach(shm, dev);
+	int error;
+
+	if (!view)
+		return -errno;
+	error = dev->ops->trial ? dev->ops->trial(dev, view) : 0;
+	metal_shm_detach(view, dev);
+	return error;
+}
+
+static int try_devices(struct choice *choice, struct metal_device *src)
+{
+	struct metal_generic_shm *shm = NULL;
+	int error = 0;
+
+	for (size_t i = 0; i < choice->n && !error; i++) {
+		struct metal_device *dev = choice->devs[i];
+
+		if (!shm__uses(dev) || recall_verdict(dev, src->name, choice, &error))
+			continue;
+		if (!shm) {
+			shm = shm__allocate(choice->trial_size, src, choice->type);
+			if (!shm)
+				return -errno;
+			if (choice->frame)
+				error = metal_shm_frame_set(shm, choice->frame);
+		}
+		if (!error) {
+			error = try_with(shm, dev);
+			shm__count(NULL, dev, SHM__TRIALS, 1);
+			if (error)
+				shm__count(NULL, dev, SHM__REFUSALS, 1);
+			if (!passing(error))
+				remember_verdict(dev, src->name, choice, error);
+		}
+	}
+	metal_shm_free(shm, NULL);
+	return error;
+}
+
+static int try_source(struct choice *choice, struct metal_device *src)
+{
+	struct metal_shm_properties promise = { .struct_size = sizeof(promise) };
+	int error = src->ops->properties(src, NULL, &promise);
+
+	if (!error)
+		error = shm__require(&promise, choice->type, src->name);
+	for (size_t i = 0; i < choice->n && !error; i++) {
+		struct metal_shm_constraints want = { .struct_size = sizeof(want) };
+		struct metal_device *dev = choice->devs[i];
+
+		if (!shm__uses(dev))
+			continue;
+		error = dev->ops->constraints(dev, choice->frame, &want);
+		if (!error && shm__require(&promise, want.required, src->name))
+			error = shm__error(ENOTSUP, "%s, which %s needs", metal_shm_last_error(),
+					   dev->name);
+	}
+	return error ? error : try_devices(choice, src);
+}
+
+/* One line from several: newlines become semicolons. */
+static int no_source(const struct choice *choice)
+{
+	char text[sizeof(choice->refusals)];
+
+	snprintf(text, sizeof(text), "%s", choice->refusals);
+	for (char *at = text; *at; at++)
+		if (*at == '\n')
+			*at = at[1] ? ';' : '\0';
+	return shm__error(ENOTSUP, "no memory works with all devices: %s",
+			  choice->count ? text : "there is no source");
+}
+
+/*
+ * *ret_src gets a reference. *ret_why gets the story, to be freed with shm__os_free(); NULL when there
+ * is no memory for it.
+ */
+int shm__choose(size_t size, const struct metal_shm_frame *frame, struct metal_device *const devs[],
+		size_t n, metal_shm_type type, struct metal_device **ret_src, char **ret_why)
+{
+	struct choice *choice = shm__os_alloc(sizeof(*choice));
+	int error;
+
+	if (!choice)
+		return shm__error(ENOMEM, "no memory to choose memory");
+	*choice = (struct choice){
+		.size = size, .trial_size = size, .frame = frame, .devs = devs, .n = n, .type = type
+	};
+	collect(choice);
+	error = merge_constraints(choice);
+	for (size_t i = 0; i < choice->count && !error; i++) {
+		struct metal_device *src = choice->candidates[i].dev;
+		bool opened = !src;
+
+		if (opened && metal_shm_device_open(choice->candidates[i].name, &src)) {
+			refuse(choice, choice->candidates[i].name, metal_shm_last_error());
+			continue;
+		}
+		if (try_source(choice, src)) {
+			refuse(choice, src->name, metal_shm_last_error());
+			if (opened)
+				metal_shm_device_close(src);
+			continue;
+		}
+		/* the caller's reference keeps an opened source; its buffers do so later */
+		if (!opened)
+			shm__device_ref(src);
+		*ret_src = src;
+		*ret_why = shm__os_alloc(choice->length + 1);
+		if (*ret_why)
+			snprintf(*ret_why, choice->length + 1, "%s", choice->refusals);
+		shm__os_free(choice);
+		return 0;
+	}
+	if (!error)
+		error = no_source(choice);
+	shm__os_free(choice);
+	return error;
+}
+
+struct metal_generic_shm *metal_shm_allocate_for(size_t size, struct metal_device *const devs[],
+						 size_t n, metal_shm_type shm_type)
+{
+	struct metal_generic_shm *shm;
+	struct metal_device *src;
+	char *why;
+	int error = shm__enter();
+
+	if (!error && (!size || (n && !devs) || n > SHM__MAX_DEVICES))
+		error = shm__error(EINVAL, "a buffer of 0 bytes, or more than %d devices",
+				   SHM__MAX_DEVICES);
+	for (size_t i = 0; i < n && !error; i++)
+		error = shm__device_check(devs[i]);
+	if (!error)
+		error = shm__type_check(shm_type);
+	if (!error)
+		error = shm__choose(size, NULL, devs, n, shm_type, &src, &why);
+	if (error) {
+		shm__os_set_errno(-error);
+		return NULL;
+	}
+	shm = shm__allocate(size, src, shm_type);
+	if (shm)
+		shm->root->origin = why;
+	else
+		shm__os_free(why);
+	shm__device_unref(src);
+	return shm;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The core's own records. Lock order: a memory's attach_lock, the registry, a memory's lock, a pool's
+ * lock. A device's operations run with none of these held, but for its source's sync and map.
+ */
+#ifndef SHM_CORE_H
+#define SHM_CORE_H
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include <shm/device.h>
+#include <shm/frame.h>
+#include <shm/observe.h>
+#include <shm/shm.h>
+
+#include "system.h"
+
+#define SHM__DEVICE_TAG  UINT64_C(0x6d6574616c646576)
+#define SHM__HANDLE_TAG  UINT64_C(0x6d6574616c73686d)
+#define SHM__POOL_TAG    UINT64_C(0x6d6574616c706f6c)
+#define SHM__DEAD_TAG    UINT64_C(0x6d6574616c646561)
+#define SHM__MAX_DEVICES 64
+
+/* In the order of struct metal_shm_stats. */
+enum shm__counter {
+	SHM__BUFFERS_LIVE,
+	SHM__BYTES_LIVE,
+	SHM__DEFERRED,
+	SHM__ALLOCATIONS,
+	SHM__IMPORTS,
+	SHM__MAPPINGS,
+	SHM__ATTACHES,
+	SHM__ATTACH_HITS,
+	SHM__HANDOVERS,
+	SHM__STARTS,
+	SHM__ENDS,
+	SHM__ELIDED,
+	SHM__WAITS,
+	SHM__BYTES_COPIED,
+	SHM__TRIALS,
+	SHM__REFUSALS,
+	SHM__MISUSE,
+	SHM__COUNTERS,
+};
+
+struct shm__counters {
+	_Atomic uint64_t value[SHM__COUNTERS];
+};
+
+/* A thread that waits for something under some lock; lives on its stack. */
+struct shm__waiter {
+	struct shm__wake *wake;
+	struct shm__waiter *next;
+};
+
+/* What a trial of a source with a device said. */
+struct shm__verdict {
+	struct shm__verdict *next;
+	char source[128];
+	struct metal_shm_frame frame; /* all 0 for a plain buffer */
+	size_t size;
+	int error;
+	char reason[160];
+};
+
+struct metal_device {
+	_Atomic uint64_t tag;
+	const struct metal_shm_device_ops *ops;
+	void *data;
+	char name[128];
+	atomic_uint refs; /* the program's, and one for each memory, view and pool */
+	atomic_bool closed;
+	shm__mutex lock; /* the verdicts */
+	struct shm__verdict *verdicts;
+	struct shm__counters counters;
+};
+
+/* What caches may hold of a memory. Never both dirty: see decision.c. */
+struct shm__coherence {
+	bool started;      /* a START was ever issued: some exporters refuse an END before */
+	bool cpu_dirty;    /* a CPU may have written since the last END with WRITE */
+	bool device_dirty; /* a DMA device may have written since the last START with READ */
+};
+
+struct shm__hold {
+	enum metal_shm_dir dir; /* 0: holds nothing */
+	unsigned pending;       /* queued works that have the bytes */
+};
+
+enum shm__kind { SHM__BUFFER = 1, SHM__PART, SHM__VIEW };
+
+struct metal_generic_shm {
+	_Atomic uint64_t tag;
+	enum shm__kind kind;
+	atomic_uint refs; /* the program's; a view's count of attachments */
+	unsigned uses;    /* parts and views made from it; under the memory's lock */
+	unsigned parts;   /* the parts among them */
+	struct shm__root *root;
+	size_t offset, size;
+	uint32_t flags;
+	struct metal_generic_shm *source; /* what a part or view was made from */
+	unsigned map_users[2];            /* by READ, by WRITE; under the memory's lock */
+
+	/* views only */
+	struct metal_device *dev;
+	struct metal_generic_shm *next;
+	struct metal_shm_attachment at;
+	struct metal_shm_view view;
+	struct shm__hold hold;
+};
+
+/* A memory. Its users are its handles and views; the registry's lock guards the count. */
+struct shm__root {
+	shm__mutex attach_lock; /* attachments and detachments come one at a time */
+	shm__mutex lock;        /* all below it */
+	unsigned users;
+	struct shm__root *next;
+	struct metal_device *src;
+	struct metal_shm_memory memory;
+	struct shm__identity identity;
+	struct metal_shm_properties properties;
+	size_t size;
+	bool shared; /* exported or foreign: others may have it mapped */
+	bool freed;  /* counted as deferred */
+	char name[64];
+	struct metal_generic_shm *buffer; /* the handle of the whole, while there is one */
+	struct metal_generic_shm *views;
+	void *address; /* of the cached mapping */
+	int prot;
+	unsigned map_users[2];
+	bool written; /* the program could write since the last END: mapped so and its own */
+	bool owned;   /* the program may write: no holder since its last sync_for_cpu */
+	struct shm__coherence coherence;
+	bool fences;
+	int failed; /* what a holder ended with, for the next owner */
+	char failed_by[64];
+	struct shm__waiter *waiters;
+	struct metal_shm_frame frame;
+	bool has_frame;
+	struct metal_shm_pool *pool;
+	bool idle; /* in its pool */
+	char *origin;
+	struct shm__counters counters;
+};
+
+/* error.c */
+int shm__error(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void shm__log(enum metal_shm_log_level level, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+bool shm__logs(enum metal_shm_log_level level);
+void shm__misuse(const char *call, const char *what);
+int shm__enter(void);
+
+/* stats.c */
+extern struct shm__counters shm__process;
+void shm__count(struct shm__root *root, struct metal_device *dev, enum shm__counter counter,
+		uint64_t n);
+void shm__count_back(enum shm__counter counter, uint64_t n);
+
+/* device.c */
+int shm__device_check(const struct metal_device *dev);
+void shm__device_ref(struct metal_device *dev);
+void shm__device_unref(struct metal_device *dev);
+int shm__device_dispatch(struct metal_device *dev);
+int shm__each_driver(int (*each)(void *user, const struct metal_shm_driver *driver), void *user);
+bool shm__gives(const struct metal_device *dev);
+bool shm__uses(const struct metal_device *dev);
+
+/* handle.c */
+int shm__handle_check(const struct metal_generic_shm *shm);
+int shm__handle_alive(const struct metal_generic_shm *shm);
+struct metal_generic_shm *shm__handle_new(enum shm__kind kind, struct shm__root *root,
+					  size_t offset, size_t size);
+void shm__handle_drop_use(struct metal_generic_shm *shm, bool part);
+void shm__handle_bury(struct metal_generic_shm *shm);
+void shm__quarantine(void *memory);
+
+/* root.c */
+extern shm__mutex shm__registry;
+int shm__root_create(struct metal_device *src, const struct metal_shm_memory *memory, size_t size,
+		     struct metal_generic_shm **ret_shm);
+struct metal_generic_shm *shm__root_find(const struct shm__identity *identity, const char *name);
+void shm__root_put(struct shm__root *root);
+int shm__require(const struct metal_shm_properties *have, metal_shm_type type, const char *name);
+struct metal_generic_shm *shm__allocate(size_t size, struct metal_device *src, metal_shm_type type);
+int shm__type_check(metal_shm_type type);
+
+/* decision.c */
+#define SHM__PROGRAM 255u /* who takes: the program itself; else an enum metal_shm_access */
+struct shm__plan {
+	unsigned start; /* device directions for sync_for_cpu; 0 none */
+	unsigned end;   /* for sync_for_device, after the start; 0 none */
+	struct shm__coherence after;
+};
+struct shm__plan shm__decide(struct shm__coherence now, unsigned taker, enum metal_shm_dir dir,
+			     bool coherent);
+
+/* ownership.c */
+int shm__apply(struct shm__root *root, const struct shm__plan *plan);
+int shm__settle_locked(struct shm__root *root);
+bool shm__pending(const struct shm__root *root);
+
+/* wait.c */
+struct shm__deadline {
+	int64_t timeout_ns;
+	int64_t at_ns; /* 0: not looked at the clock yet */
+};
+int64_t shm__deadline_ns(struct shm__deadline *deadline);
+int shm__wait_devices(struct metal_device *const devs[], size_t n, struct shm__wake *wake,
+		      struct shm__deadline *deadline);
+void shm__wake_all(struct shm__waiter *list);
+void shm__waiter_remove(struct shm__waiter **list, struct shm__waiter *waiter);
+
+/* view.c */
+struct metal_generic_shm *shm__view_find(struct shm__root *root, size_t offset, size_t size,
+					 const struct metal_device *dev);
+void shm__view_end(struct metal_generic_shm *view);
+
+/* pool.c */
+void shm__pool_return(struct shm__root *root);
+bool shm__becomes_idle(struct shm__root *root);
+
+/* choose.c */
+int shm__choose(size_t size, const struct metal_shm_frame *frame, struct metal_device *const devs[],
+		size_t n, metal_shm_type type, struct metal_device **ret_src, char **ret_why);
+
+/* frame.c */
+int shm__frame_check(const struct metal_shm_frame *frame, uint64_t size);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Reasons, log lines, and the two checks that stand before everything else. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "core.h"
+
+static shm__mutex log_lock = SHM__MUTEX_INITIALISER;
+static metal_shm_log_fn log_fn;
+static void *log_user;
+static atomic_int log_level;
+
+const char *metal_shm_version(void)
+{
+	return SHM__VERSION;
+}
+
+const char *metal_shm_last_error(void)
+{
+	size_t size;
+
+	return shm__os_error_text(&size);
+}
+
+static int set_error(int error, const char *format, va_list arguments)
+{
+	size_t size;
+	char *text = shm__os_error_text(&size);
+
+	vsnprintf(text, size, format, arguments);
+	for (; *text; text++)
+		if (*text == '\n')
+			*text = ' ';
+	shm__os_set_errno(error);
+	return -error;
+}
+
+int shm__error(int error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	set_error(error, format, arguments);
+	va_end(arguments);
+	return -error;
+}
+
+int metal_shm_set_error(int error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	set_error(error, format, arguments);
+	va_end(arguments);
+	return -error;
+}
+
+void metal_shm_set_log(metal_shm_log_fn fn, void *user, enum metal_shm_log_level level)
+{
+	shm__mutex_lock(&log_lock);
+	log_fn = fn;
+	log_user = user;
+	atomic_store(&log_level, fn ? (int)level : 0);
+	shm__mutex_unlock(&log_lock);
+}
+
+bool shm__logs(enum metal_shm_log_level level)
+{
+	return (int)level <= atomic_load_explicit(&log_level, memory_order_relaxed);
+}
+
+void shm__log(enum metal_shm_log_level level, const char *format, ...)
+{
+	char line[512];
+	va_list arguments;
+
+	if (!shm__logs(level))
+		return;
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	shm__mutex_lock(&log_lock);
+	if (log_fn)
+		log_fn(log_user, level, line);
+	shm__mutex_unlock(&log_lock);
+}
+
+/* The void calls can't answer: they say it everywhere else. */
+void shm__misuse(const char *call, const char *what)
+{
+	shm__error(EINVAL, "%s: %s", call, what);
+	shm__count(NULL, NULL, SHM__MISUSE, 1);
+	shm__log(METAL_SHM_LOG_ERROR, "misuse of %s: %s", call, what);
+}
+
+/* Locks and descriptors of a forked child are shared with or torn from its parent's. */
+int shm__enter(void)
+{
+	if (shm__os_forked())
+		return shm__error(EPERM, "a forked child may only free");
+	return 0;
+}

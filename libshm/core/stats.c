@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Counters of the process, of each memory and of each device, and the story of a buffer. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core.h"
+
+struct shm__counters shm__process;
+
+_Static_assert(sizeof(struct metal_shm_stats) == 8 + SHM__COUNTERS * sizeof(uint64_t),
+	       "enum shm__counter follows struct metal_shm_stats");
+
+static void add(struct shm__counters *counters, enum shm__counter counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(&counters->value[counter], n, memory_order_relaxed);
+}
+
+void shm__count(struct shm__root *root, struct metal_device *dev, enum shm__counter counter,
+		uint64_t n)
+{
+	add(&shm__process, counter, n);
+	if (root)
+		add(&root->counters, counter, n);
+	if (dev)
+		add(&dev->counters, counter, n);
+}
+
+void shm__count_back(enum shm__counter counter, uint64_t n)
+{
+	atomic_fetch_sub_explicit(&shm__process.value[counter], n, memory_order_relaxed);
+}
+
+static int fill(const struct shm__counters *counters, struct metal_shm_stats *ret)
+{
+	struct metal_shm_stats stats = { 0 };
+	uint64_t *value = &stats.buffers_live;
+	uint32_t size = ret->struct_size;
+
+	if (size < offsetof(struct metal_shm_stats, buffers_live))
+		return shm__error(EINVAL, "metal_shm_stats: struct_size is not set");
+	for (int i = 0; i < SHM__COUNTERS; i++)
+		value[i] = atomic_load_explicit(&counters->value[i], memory_order_relaxed);
+	stats.struct_size = size;
+	memcpy(ret, &stats, size < sizeof(stats) ? size : sizeof(stats));
+	return 0;
+}
+
+int metal_shm_stats(struct metal_shm_stats *ret)
+{
+	int error = shm__enter();
+
+	if (error)
+		return error;
+	if (!ret)
+		return shm__error(EINVAL, "metal_shm_stats: ret is NULL");
+	return fill(&shm__process, ret);
+}
+
+int metal_shm_buffer_stats(const struct metal_generic_shm *shm, struct metal_shm_stats *ret)
+{
+	int error = shm__handle_check(shm);
+
+	if (error)
+		return error;
+	if (!ret)
+		return shm__error(EINVAL, "metal_shm_buffer_stats: ret is NULL");
+	return fill(&shm->root->counters, ret);
+}
+
+int metal_shm_device_stats(const struct metal_device *dev, struct metal_shm_stats *ret)
+{
+	int error = shm__device_check(dev);
+
+	if (error)
+		return error;
+	if (!ret)
+		return shm__error(EINVAL, "metal_shm_device_stats: ret is NULL");
+	return fill(&dev->counters, ret);
+}
+
+void metal_shm_count_copied(struct metal_generic_shm *shm, struct metal_device *dev, uint64_t bytes)
+{
+	if (shm__handle_alive(shm) || shm__device_check(dev)) {
+		shm__misuse("metal_shm_count_copied", "not a handle or not a device");
+		return;
+	}
+	shm__count(shm->root, dev, SHM__BYTES_COPIED, bytes);
+}
+
+/* Append like snprintf: the length grows past the end, the text doesn't. */
+static void __attribute__((format(printf, 4, 5)))
+append(char *text, size_t size, int *length, const char *format, ...)
+{
+	size_t at = (size_t)*length < size ? (size_t)*length : size;
+	va_list arguments;
+	int n;
+
+	va_start(arguments, format);
+	n = vsnprintf(size ? text + at : NULL, size - at, format, arguments);
+	va_end(arguments);
+	if (n > 0)
+		*length += n;
+}
+
+static const char *dir_name(enum metal_shm_dir dir)
+{
+	static const char *const names[] = { "nothing", "reads", "writes", "reads and writes" };
+
+	return names[dir & 3];
+}
+
+int metal_shm_explain(const struct metal_generic_shm *shm, char *text, size_t size)
+{
+	int error = shm__handle_check(shm), length = 0;
+	struct shm__root *root;
+
+	if (error)
+		return error;
+	if (size && !text)
+		return shm__error(EINVAL, "metal_shm_explain: text is NULL");
+	root = shm->root;
+	if (size)
+		text[0] = '\0';
+	shm__mutex_lock(&root->lock);
+	append(text, size, &length, "memory: %s\n", root->src->name);
+	if (root->origin)
+		append(text, size, &length, "%s", root->origin);
+	for (struct metal_generic_shm *view = root->views; view; view = view->next)
+		append(text, size, &length, "attached: %s, %s\n", view->dev->name,
+		       view->hold.pending ? dir_name(view->hold.dir)
+		       : view->hold.dir   ? "has it, idle"
+					  : "not its turn");
+	shm__mutex_unlock(&root->lock);
+	return length;
+}

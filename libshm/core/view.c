@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Views: what one device sees of a range, made once and counted. */
+#include "core.h"
+
+/* Under the memory's lock. Views that only wait for their last work are found too. */
+struct metal_generic_shm *shm__view_find(struct shm__root *root, size_t offset, size_t size,
+					 const struct metal_device *dev)
+{
+	struct metal_generic_shm *view;
+
+	for (view = root->views; view; view = view->next)
+		if (view->dev == dev && view->offset == offset && view->size == size)
+			return view;
+	return NULL;
+}
+
+static int check_constraints(const struct metal_generic_shm *shm, struct metal_device *dev)
+{
+	struct metal_shm_constraints want = { .struct_size = sizeof(want) };
+	const struct shm__root *root = shm->root;
+	int error;
+
+	error = dev->ops->constraints(dev, root->has_frame ? &root->frame : NULL, &want);
+	if (!error)
+		error = shm__require(&root->properties, want.required, root->src->name);
+	if (!error && want.address_alignment && shm->offset % want.address_alignment)
+		error = shm__error(ENOTSUP, "%s needs an offset of a multiple of %llu, not %zu",
+				   dev->name, (unsigned long long)want.address_alignment,
+				   shm->offset);
+	return error;
+}
+
+static struct metal_generic_shm *find_again(struct metal_generic_shm *shm, struct metal_device *dev)
+{
+	struct shm__root *root = shm->root;
+	struct metal_generic_shm *view;
+
+	shm__mutex_lock(&root->lock);
+	view = shm__view_find(root, shm->offset, shm->size, dev);
+	if (view) {
+		atomic_fetch_add(&view->refs, 1);
+		shm__count(root, dev, SHM__ATTACH_HITS, 1);
+	}
+	shm__mutex_unlock(&root->lock);
+	return view;
+}
+
+/* Alone with the memory's attachments. */
+static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
+		     struct metal_generic_shm **ret_view)
+{
+	struct metal_generic_shm *view, *source = shm->kind == SHM__VIEW ? shm->source : shm;
+	struct shm__root *root = shm->root;
+	int error = check_constraints(shm, dev);
+
+	if (error)
+		return error;
+	view = shm__handle_new(SHM__VIEW, root, shm->offset, shm->size);
+	if (!view)
+		return shm__error(ENOMEM, "no memory for a view");
+	view->dev = dev;
+	view->flags = shm->flags;
+	view->source = source;
+	view->view.mode = METAL_SHM_VIEW_IN_PLACE;
+	view->at = (struct metal_shm_attachment){
+		.shm = view,
+		.memory = &root->memory,
+		.range = { shm->offset, shm->size },
+		.frame = root->has_frame ? &root->frame : NULL,
+	};
+	/* mapping an attachment is a hidden END of the whole memory */
+	shm__mutex_lock(&root->lock);
+	error = shm__settle_locked(root);
+	shm__mutex_unlock(&root->lock);
+	if (!error)
+		error = dev->ops->attach(dev, &view->at, &view->view);
+	if (error) {
+		atomic_store(&view->tag, SHM__DEAD_TAG);
+		shm__quarantine(view);
+		return error;
+	}
+	shm__device_ref(dev);
+	shm__mutex_lock(&shm__registry);
+	root->users++;
+	shm__mutex_unlock(&shm__registry);
+	shm__mutex_lock(&root->lock);
+	source->uses++;
+	view->next = root->views;
+	root->views = view;
+	if (view->view.flags & METAL_SHM_VIEW_FENCES)
+		root->fences = true;
+	shm__mutex_unlock(&root->lock);
+	shm__count(root, dev, SHM__ATTACHES, 1);
+	*ret_view = view;
+	return 0;
+}
+
+struct metal_generic_shm *metal_shm_attach(struct metal_generic_shm *src_shm,
+					   struct metal_device *dst_dev)
+{
+	struct metal_generic_shm *view;
+	struct shm__root *root;
+	int error = shm__handle_check(src_shm);
+
+	if (!error)
+		error = shm__device_check(dst_dev);
+	if (!error && !shm__uses(dst_dev))
+		error = shm__error(ENOTSUP, "%s uses no memory, it only gives it", dst_dev->name);
+	if (!error && atomic_load(&dst_dev->closed))
+		error = shm__error(ENODEV, "%s is closed", dst_dev->name);
+	if (error)
+		return NULL;
+	view = find_again(src_shm, dst_dev);
+	if (view)
+		return view;
+	root = src_shm->root;
+	shm__mutex_lock(&root->attach_lock);
+	view = find_again(src_shm, dst_dev);
+	if (!view)
+		error = make_view(src_shm, dst_dev, &view);
+	shm__mutex_unlock(&root->attach_lock);
+	if (error)
+		shm__os_set_errno(-error);
+	return view;
+}
+
+/*
+ * The count is 0 and no work is pending, unless somebody attached again meanwhile. Unmapping is a
+ * hidden START of the whole memory, so what the CPU wrote goes first; should that fail the view ends
+ * all the same, since a void call has nobody to tell.
+ */
+void shm__view_end(struct metal_generic_shm *view)
+{
+	struct metal_device *dev = view->dev;
+	struct shm__root *root = view->root;
+	struct metal_generic_shm **at;
+
+	shm__mutex_lock(&root->attach_lock);
+	shm__mutex_lock(&root->lock);
+	for (at = &root->views; *at && *at != view; at = &(*at)->next)
+		;
+	if (!*at || atomic_load(&view->refs) || view->hold.pending) {
+		shm__mutex_unlock(&root->lock);
+		shm__mutex_unlock(&root->attach_lock);
+		return;
+	}
+	if (shm__settle_locked(root))
+		shm__log(METAL_SHM_LOG_ERROR, "detach from %s: %s", dev->name,
+			 metal_shm_last_error());
+	*at = view->next;
+	shm__mutex_unlock(&root->lock);
+	dev->ops->detach(dev, &view->at, &view->view);
+	shm__mutex_unlock(&root->attach_lock);
+	shm__handle_bury(view);
+	shm__device_unref(dev);
+}
+
+void metal_shm_detach(struct metal_generic_shm *dst_shm, struct metal_device *dst_dev)
+{
+	bool end;
+
+	if (!dst_shm || shm__os_forked())
+		return;
+	if (shm__handle_alive(dst_shm) || dst_shm->kind != SHM__VIEW) {
+		shm__misuse("metal_shm_detach", "not a view, or detached before");
+		return;
+	}
+	if (dst_shm->dev != dst_dev) {
+		shm__misuse("metal_shm_detach", "the view is another device's");
+		return;
+	}
+	shm__mutex_lock(&dst_shm->root->lock);
+	if (!atomic_load(&dst_shm->refs)) {
+		shm__mutex_unlock(&dst_shm->root->lock);
+		shm__misuse("metal_shm_detach", "detached before");
+		return;
+	}
+	end = atomic_fetch_sub(&dst_shm->refs, 1) == 1 && !dst_shm->hold.pending;
+	shm__mutex_unlock(&dst_shm->root->lock);
+	if (end)
+		shm__view_end(dst_shm);
+}
+
+struct metal_generic_shm *metal_shm_view(struct metal_generic_shm *shm,
+					 const struct metal_device *dev)
+{
+	struct metal_generic_shm *view;
+
+	if (shm__handle_alive(shm) || shm__device_check(dev))
+		return NULL;
+	shm__mutex_lock(&shm->root->lock);
+	view = shm__view_find(shm->root, shm->offset, shm->size, dev);
+	shm__mutex_unlock(&shm->root->lock);
+	if (!view)
+		shm__error(ENOTCONN, "the buffer is not attached to %s", dev->name);
+	return view;
+}
+
+void *metal_shm_view_data(struct metal_generic_shm *shm, const struct metal_device *dev)
+{
+	struct metal_generic_shm *view = metal_shm_view(shm, dev);
+
+	return view ? view->view.data : NULL;
+}
+
+static int check_view(const struct metal_generic_shm *shm)
+{
+	int error = shm__handle_check(shm);
+
+	if (!error && shm->kind != SHM__VIEW)
+		error = shm__error(EINVAL, "not a view: attach it first");
+	return error;
+}
+
+int metal_shm_view_mode(const struct metal_generic_shm *dst_shm)
+{
+	int error = check_view(dst_shm);
+
+	return error ? error : (int)dst_shm->view.mode;
+}
+
+int metal_shm_segments(struct metal_generic_shm *dst_shm,
+		       const struct metal_shm_segment **ret_segments, size_t *ret_n)
+{
+	int error = check_view(dst_shm);
+
+	if (error)
+		return error;
+	if (!ret_segments || !ret_n)
+		return shm__error(EINVAL, "metal_shm_segments: NULL");
+	if (!dst_shm->view.segment_count)
+		return shm__error(ENOTSUP, "%s names no device addresses", dst_shm->dev->name);
+	*ret_segments = dst_shm->view.segments;
+	*ret_n = dst_shm->view.segment_count;
+	return 0;
+}
+
+int metal_shm_device_address(struct metal_generic_shm *dst_shm, uint64_t *ret_address)
+{
+	const struct metal_shm_segment *segments;
+	size_t n;
+	int error = metal_shm_segments(dst_shm, &segments, &n);
+
+	if (error)
+		return error;
+	if (!ret_address)
+		return shm__error(EINVAL, "metal_shm_device_address: NULL");
+	if (n > 1)
+		return shm__error(ERANGE, "%s sees the buffer in %zu segments", dst_shm->dev->name,
+				  n);
+	*ret_address = segments[0].device_address;
+	return 0;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Waiting for devices without starving any: whoever waits dispatches all that it waits for. */
+#include "core.h"
+
+/* A device that reports through dispatch alone has to be asked now and then. */
+#define ASK_AGAIN_NS INT64_C(1000000)
+
+/* The clock is read only by those who wait: it can be a system call. */
+int64_t shm__deadline_ns(struct shm__deadline *deadline)
+{
+	if (deadline->timeout_ns < 0)
+		return METAL_SHM_FOREVER;
+	if (!deadline->timeout_ns)
+		return 0;
+	if (!deadline->at_ns) {
+		int64_t now = shm__os_now_ns();
+
+		deadline->at_ns = deadline->timeout_ns < INT64_MAX - now
+					  ? now + deadline->timeout_ns
+					  : INT64_MAX;
+	}
+	return deadline->at_ns;
+}
+
+static int wait_once(struct metal_device *const devs[], size_t n, struct shm__wake *wake,
+		     int64_t deadline_ns)
+{
+	int handles[SHM__MAX_DEVICES];
+	size_t count = 0;
+	bool ask = false;
+
+	for (size_t i = 0; i < n; i++) {
+		int handle = devs[i]->ops->poll_handle ? devs[i]->ops->poll_handle(devs[i]) : -1;
+
+		if (handle >= 0)
+			handles[count++] = handle;
+		else if (devs[i]->ops->dispatch)
+			ask = true;
+	}
+	if (ask && deadline_ns) {
+		int64_t again = shm__os_now_ns() + ASK_AGAIN_NS;
+
+		if (deadline_ns < 0 || again < deadline_ns) {
+			int error = shm__os_wait(wake, handles, count, again);
+
+			return error == -ETIMEDOUT ? 0 : error;
+		}
+	}
+	return shm__os_wait(wake, handles, count, deadline_ns);
+}
+
+/*
+ * Sleep until something may have changed, then let each device handle its events. Devices' errors are
+ * not the waiter's: they come back through metal_shm_unhold(). -ETIMEDOUT only after a last dispatch.
+ */
+int shm__wait_devices(struct metal_device *const devs[], size_t n, struct shm__wake *wake,
+		      struct shm__deadline *deadline)
+{
+	int error = wait_once(devs, n, wake, shm__deadline_ns(deadline));
+
+	if (error && error != -ETIMEDOUT)
+		return error;
+	for (size_t i = 0; i < n; i++)
+		shm__device_dispatch(devs[i]);
+	return error;
+}
+
+void shm__wake_all(struct shm__waiter *list)
+{
+	for (; list; list = list->next)
+		shm__os_wake_signal(list->wake);
+}
+
+void shm__waiter_remove(struct shm__waiter **list, struct shm__waiter *waiter)
+{
+	while (*list && *list != waiter)
+		list = &(*list)->next;
+	if (*list)
+		*list = waiter->next;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Descriptors in and out: metal_shm_export(), metal_shm_import(), metal_shm_device_poll_fd(). */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <shm/linux.h>
+
+#include "core.h"
+#include "dmabuf.h"
+
+/* Finding a memory and making its record are one step: the same memory is one buffer. */
+static shm__mutex import_lock = SHM__MUTEX_INITIALISER;
+
+static int foreign_allocate(struct metal_device *dev, size_t size, metal_shm_type type,
+			    struct metal_shm_memory *ret_memory)
+{
+	(void)dev;
+	(void)size;
+	(void)type;
+	(void)ret_memory;
+	return shm__error(ENOTSUP, "metal_shm_import() makes these buffers");
+}
+
+static void foreign_release(struct metal_device *dev, struct metal_shm_memory *memory)
+{
+	(void)dev;
+	close(memory->os_handle);
+}
+
+/* The exporter is somebody else's; what it promised him is not known here. */
+static int foreign_properties(struct metal_device *dev, const struct metal_shm_memory *memory,
+			      struct metal_shm_properties *ret)
+{
+	(void)dev;
+	if (memory)
+		ret->dmabuf = shm__fd_is_dmabuf(memory->os_handle) ? METAL_SHM_YES : METAL_SHM_NO;
+	return 0;
+}
+
+/* A memfd takes no sync; the table has to fit both, so the operation looks. */
+static int foreign_sync_for_cpu(struct metal_device *dev, struct metal_shm_memory *memory,
+				const struct metal_shm_range *range, enum metal_shm_dir dir)
+{
+	if (!memory->data)
+		return 0;
+	return shm__dmabuf_sync_for_cpu(dev, memory, range, dir);
+}
+
+static int foreign_sync_for_device(struct metal_device *dev, struct metal_shm_memory *memory,
+				   const struct metal_shm_range *range, enum metal_shm_dir dir)
+{
+	if (!memory->data)
+		return 0;
+	return shm__dmabuf_sync_for_device(dev, memory, range, dir);
+}
+
+static const struct metal_shm_device_ops foreign_ops = {
+	.struct_size = sizeof(foreign_ops),
+	.allocate = foreign_allocate,
+	.release = foreign_release,
+	.properties = foreign_properties,
+	.map = shm__fd_map,
+	.unmap = shm__fd_unmap,
+	.sync_for_cpu = foreign_sync_for_cpu,
+	.sync_for_device = foreign_sync_for_device,
+};
+
+/* A memory is a DMA-BUF or a memfd: what else can be mapped is a file that may change under us. */
+static int check_memory(int fd, size_t *ret_size, bool *ret_dmabuf)
+{
+	struct stat status;
+	off_t end;
+
+	if (fstat(fd, &status))
+		return shm__error(errno, "descriptor %d is closed", fd);
+	*ret_dmabuf = shm__fd_is_dmabuf(fd);
+	if (!*ret_dmabuf && fcntl(fd, F_GET_SEALS) < 0)
+		return shm__error(EINVAL, "descriptor %d is neither a DMA-BUF nor a memfd", fd);
+	if ((fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
+		return shm__error(EACCES, "descriptor %d is open for writing only", fd);
+	end = *ret_dmabuf ? lseek(fd, 0, SEEK_END) : status.st_size;
+	if (end <= 0)
+		return shm__error(EINVAL, "descriptor %d has no bytes", fd);
+	*ret_size = (size_t)end;
+	return 0;
+}
+
+static int import_memory(int fd, size_t size, bool dmabuf, struct metal_generic_shm **ret_shm)
+{
+	static const char mark = 'd';
+	struct metal_shm_memory memory = { .size = size };
+	struct metal_device *dev;
+	int error;
+
+	memory.data = dmabuf ? (void *)(uintptr_t)&mark : NULL;
+	memory.os_handle = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (memory.os_handle < 0)
+		return shm__error(errno, "descriptor %d can't be duplicated", fd);
+	error = metal_shm_device_create(&foreign_ops, "import", NULL, &dev);
+	if (error)
+		goto close_fd;
+	error = shm__root_create(dev, &memory, size, ret_shm);
+	metal_shm_device_close(dev);
+	if (error)
+		goto close_fd;
+	/* nobody knows who wrote it last: others may have it mapped, and devices may have written */
+	shm__mutex_lock(&(*ret_shm)->root->lock);
+	(*ret_shm)->root->shared = true;
+	(*ret_shm)->root->coherence.device_dirty = dmabuf;
+	shm__mutex_unlock(&(*ret_shm)->root->lock);
+	return 0;
+close_fd:
+	close(memory.os_handle);
+	return error;
+}
+
+struct metal_generic_shm *metal_shm_import(int borrow_fd, uint64_t offset, size_t size)
+{
+	struct shm__identity identity = { 0 };
+	struct metal_generic_shm *shm = NULL, *part;
+	bool dmabuf = false;
+	size_t whole = 0;
+	int error = shm__enter();
+
+	if (!error)
+		error = check_memory(borrow_fd, &whole, &dmabuf);
+	if (!error && (offset >= whole || size > whole - offset))
+		error = shm__error(ERANGE, "%zu bytes at %llu are outside the memory's %zu", size,
+				   (unsigned long long)offset, whole);
+	if (!error)
+		error = shm__os_identity(borrow_fd, &identity);
+	if (!error) {
+		shm__mutex_lock(&import_lock);
+		shm = shm__root_find(&identity, NULL);
+		if (!shm)
+			error = errno == ENOENT ? import_memory(borrow_fd, whole, dmabuf, &shm)
+						: -errno;
+		shm__mutex_unlock(&import_lock);
+	}
+	if (error) {
+		shm__os_set_errno(-error);
+		return NULL;
+	}
+	shm__count(shm->root, NULL, SHM__IMPORTS, 1);
+	if (!size)
+		size = shm->size > offset ? shm->size - (size_t)offset : 0;
+	if (!offset && size >= shm->size)
+		return shm;
+	part = metal_shm_sub(shm, (size_t)offset, size, 0);
+	metal_shm_free(shm, NULL);
+	return part;
+}
+
+int metal_shm_export(struct metal_generic_shm *shm, uint32_t flags)
+{
+	struct shm__root *root;
+	int fd, error = shm__handle_check(shm);
+
+	if (error)
+		return error;
+	if (flags & ~METAL_SHM_EXPORT_DMABUF)
+		return shm__error(EINVAL, "metal_shm_export: unknown flags 0x%x", flags);
+	root = shm->root;
+	if (shm->offset || shm->size != root->size)
+		return shm__error(ENOTSUP,
+				  "a part has no descriptor of its own: export its buffer");
+	if (root->memory.os_handle < 0)
+		return shm__error(ENOTSUP, "%s memory has no descriptor", root->src->name);
+	if ((flags & METAL_SHM_EXPORT_DMABUF) && root->properties.dmabuf != METAL_SHM_YES)
+		return shm__error(ENOTSUP, "%s memory is not a DMA-BUF", root->src->name);
+	fd = fcntl(root->memory.os_handle, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return shm__error(errno, "no descriptor left for an export");
+	shm__mutex_lock(&root->lock);
+	root->shared = true;
+	shm__mutex_unlock(&root->lock);
+	return fd;
+}
+
+int metal_shm_device_poll_fd(struct metal_device *dev)
+{
+	int fd, error = shm__device_check(dev);
+
+	if (error)
+		return error;
+	fd = dev->ops->poll_handle ? dev->ops->poll_handle(dev) : -1;
+	if (fd < 0)
+		return shm__error(ENOTSUP, "%s has no events", dev->name);
+	return fd;
+}
