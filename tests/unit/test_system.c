@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the core asks of Linux: waiting, identity, forks, and the configuration of heaps. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <shm/device.h>
+
+#include "config.h"
+#include "dmabuf.h"
+#include "heap_names.h"
+#include "system.h"
+
+#include "shm_test.h"
+
+#define MS INT64_C(1000000)
+
+/* A thread's wake lives as long as the thread: cases that wait do it in one of their own. */
+static void in_thread(void *(*body)(void *))
+{
+	pthread_t thread;
+	void *failed;
+
+	assert_int_equal(pthread_create(&thread, NULL, body, NULL), 0);
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	if (failed)
+		fail_msg("%s", (const char *)failed);
+}
+
+/* cmocka's assertions belong to the main thread. */
+#define CHECK(condition)                         \
+	do {                                     \
+		static char text[] = #condition; \
+                                                 \
+		if (!(condition))                \
+			return text;             \
+	} while (0)
+
+static int wait_for(pid_t child)
+{
+	int status;
+
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int forked_in_a_child(void)
+{
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (!child)
+		_exit(shm__os_forked());
+	return wait_for(child);
+}
+
+static void child_of_a_program_that_did_nothing_is_not_forked(void **state)
+{
+	pid_t child = fork();
+
+	(void)state;
+	assert_true(child >= 0);
+	if (!child) {
+		if (shm__os_forked())
+			_exit(1);
+		shm__os_free(shm__os_alloc(1));
+		_exit(shm__os_forked() ? 2 : 0);
+	}
+	assert_int_equal(wait_for(child), 0);
+}
+
+static void child_of_a_program_with_records_is_forked(void **state)
+{
+	(void)state;
+	shm__os_free(shm__os_alloc(1));
+	assert_int_equal(forked_in_a_child(), 1);
+	assert_false(shm__os_forked());
+}
+
+static void child_takes_a_lock_that_another_thread_held(void **state)
+{
+	static shm__mutex lock = SHM__MUTEX_INITIALISER;
+	pid_t child;
+
+	(void)state;
+	shm__os_free(shm__os_alloc(1));
+	shm__mutex_lock(&lock);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		alarm(10);
+		shm__mutex_lock(&lock);
+		shm__mutex_unlock(&lock);
+		_exit(0);
+	}
+	shm__mutex_unlock(&lock);
+	assert_int_equal(wait_for(child), 0);
+}
+
+static void records_are_zeroed(void **state)
+{
+	static const char zero[64];
+	char *memory = shm__os_alloc(sizeof(zero));
+
+	(void)state;
+	memset(memory, 0xa5, sizeof(zero));
+	shm__os_free(memory);
+	memory = shm__os_alloc(sizeof(zero));
+	assert_memory_equal(memory, zero, sizeof(zero));
+	shm__os_free(memory);
+}
+
+static void *other_text_body(void *unused)
+{
+	size_t size;
+
+	(void)unused;
+	CHECK(shm__os_error_text(&size)[0] == '\0');
+	CHECK(size >= 1024);
+	metal_shm_set_error(EIO, "of the thread");
+	return NULL;
+}
+
+static void reason_belongs_to_its_thread(void **state)
+{
+	size_t size;
+
+	(void)state;
+	metal_shm_set_error(ENOENT, "of main");
+	in_thread(other_text_body);
+	assert_string_equal(shm__os_error_text(&size), "of main");
+}
+
+static void *signalled_before_body(void *unused)
+{
+	struct shm__wake *wake = shm__os_thread_wake();
+
+	(void)unused;
+	CHECK(wake);
+	CHECK(shm__os_thread_wake() == wake);
+	shm__os_wake_signal(wake);
+	shm__os_wake_signal(wake);
+	CHECK(shm__os_wait(wake, NULL, 0, METAL_SHM_FOREVER) == 0);
+	CHECK(shm__os_wait(wake, NULL, 0, 0) == -ETIMEDOUT);
+	return NULL;
+}
+
+static void signal_before_the_wait_ends_it_once(void **state)
+{
+	(void)state;
+	in_thread(signalled_before_body);
+}
+
+static void *signaller(void *wake)
+{
+	usleep(20000);
+	shm__os_wake_signal(wake);
+	return NULL;
+}
+
+static void *signalled_during_body(void *unused)
+{
+	struct shm__wake *wake = shm__os_thread_wake();
+	pthread_t thread;
+
+	(void)unused;
+	CHECK(pthread_create(&thread, NULL, signaller, wake) == 0);
+	CHECK(shm__os_wait(wake, NULL, 0, METAL_SHM_FOREVER) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+	return NULL;
+}
+
+static void signal_of_another_thread_ends_a_wait(void **state)
+{
+	(void)state;
+	in_thread(signalled_during_body);
+}
+
+static void wait_ends_at_its_deadline(void **state)
+{
+	int64_t start = shm__os_now_ns();
+
+	(void)state;
+	assert_int_equal(shm__os_wait(NULL, NULL, 0, start + 30 * MS), -ETIMEDOUT);
+	assert_true(shm__os_now_ns() - start >= 30 * MS);
+}
+
+static void deadline_in_the_past_polls(void **state)
+{
+	(void)state;
+	assert_int_equal(shm__os_wait(NULL, NULL, 0, 0), -ETIMEDOUT);
+	assert_int_equal(shm__os_wait(NULL, NULL, 0, 1), -ETIMEDOUT);
+}
+
+static void nothing(int number)
+{
+	(void)number;
+}
+
+static void wait_goes_on_after_a_signal_handler(void **state)
+{
+	const struct itimerval often = { { .tv_usec = 5000 }, { .tv_usec = 5000 } };
+	const struct itimerval never = { { 0 }, { 0 } };
+	struct sigaction action = { .sa_handler = nothing }, before;
+	int64_t start = shm__os_now_ns();
+
+	(void)state;
+	assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+	assert_int_equal(shm__os_wait(NULL, NULL, 0, start + 60 * MS), -ETIMEDOUT);
+	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+	assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
+	assert_true(shm__os_now_ns() - start >= 60 * MS);
+}
+
+static void event_of_the_last_of_64_handles_ends_a_wait(void **state)
+{
+	int ends[2], handles[65];
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	for (size_t i = 0; i < 65; i++)
+		handles[i] = -1;
+	handles[63] = ends[0];
+	assert_int_equal(shm__os_wait(NULL, handles, 64, 0), -ETIMEDOUT);
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	assert_int_equal(shm__os_wait(NULL, handles, 64, METAL_SHM_FOREVER), 0);
+	assert_int_equal(shm__os_wait(NULL, handles, 65, 0), -EINVAL);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void handle_with_an_error_counts_as_ready(void **state)
+{
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	close(ends[1]);
+	assert_int_equal(shm__os_wait(NULL, ends, 1, METAL_SHM_FOREVER), 0);
+	close(ends[0]);
+	assert_int_equal(shm__os_wait(NULL, ends, 1, METAL_SHM_FOREVER), 0);
+}
+
+static long descriptors(void)
+{
+	long n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void thread_takes_its_wake_along(void **state)
+{
+	long before = descriptors();
+
+	(void)state;
+	for (int i = 0; i < 8; i++)
+		in_thread(signalled_before_body);
+	assert_int_equal(descriptors(), before);
+}
+
+static void memory_without_fences_is_ready_at_once(void **state)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(shm__os_wait_fences(fd, false, METAL_SHM_FOREVER), 0);
+	assert_int_equal(shm__os_wait_fences(fd, true, METAL_SHM_FOREVER), 0);
+	assert_int_equal(shm__os_wait_fences(-1, true, METAL_SHM_FOREVER), 0);
+	close(fd);
+	assert_int_equal(shm__os_wait_fences(fd, true, 0), -EBADF);
+}
+
+/* A pipe that is empty is readable when a writer is done, one that is full writable by its reader. */
+static void fence_of_the_named_side_is_waited_for(void **state)
+{
+	static char bytes[4096];
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(shm__os_wait_fences(ends[0], false, 0), -ETIMEDOUT);
+	assert_int_equal(shm__os_wait_fences(ends[1], true, 0), 0);
+	while (write(ends[1], bytes, sizeof(bytes)) > 0)
+		;
+	assert_int_equal(shm__os_wait_fences(ends[0], false, 0), 0);
+	assert_int_equal(shm__os_wait_fences(ends[1], true, shm__os_now_ns() + MS), -ETIMEDOUT);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void two_descriptors_of_a_memfd_have_one_identity(void **state)
+{
+	struct shm__identity a, b;
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int twin = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	(void)state;
+	assert_int_equal(shm__os_identity(fd, &a), 0);
+	assert_int_equal(shm__os_identity(twin, &b), 0);
+	assert_true(a.inode && a.inode == b.inode && a.device == b.device);
+	close(fd);
+	close(twin);
+}
+
+static void two_memfds_have_two_identities(void **state)
+{
+	struct shm__identity a, b;
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	int other = memfd_create("test", MFD_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(shm__os_identity(fd, &a), 0);
+	assert_int_equal(shm__os_identity(other, &b), 0);
+	assert_true(a.inode != b.inode);
+	close(fd);
+	close(other);
+}
+
+static void refuse_identity(int fd, int error, const char *word)
+{
+	struct shm__identity id = { 1, 2 };
+
+	assert_int_equal(shm__os_identity(fd, &id), -error);
+	assert_non_null(strstr(metal_shm_last_error(), word));
+	assert_true(id.device == 1 && id.inode == 2);
+	close(fd);
+}
+
+static void descriptor_of_another_kind_has_no_identity(void **state)
+{
+	char name[] = "/tmp/shm-test-XXXXXX";
+	int ends[2], file = mkostemp(name, O_CLOEXEC);
+
+	(void)state;
+	unlink(name);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	refuse_identity(ends[0], EINVAL, "a pipe");
+	close(ends[1]);
+	refuse_identity(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), EINVAL, "a socket");
+	refuse_identity(open("/", O_RDONLY | O_CLOEXEC), EINVAL, "a directory");
+	refuse_identity(open("/dev/null", O_RDWR | O_CLOEXEC), EINVAL, "a device node");
+	refuse_identity(open("/proc/self/exe", O_RDONLY | O_CLOEXEC), EINVAL, "a file");
+	refuse_identity(-1, EBADF, "descriptor -1");
+	refuse_identity(1000000, EBADF, "descriptor 1000000");
+	close(file);
+}
+
+static void memfd_is_not_a_dmabuf(void **state)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	(void)state;
+	assert_false(shm__fd_is_dmabuf(fd));
+	close(fd);
+	assert_false(shm__fd_is_dmabuf(fd));
+}
+
+static void sync_of_a_memfd_is_refused_by_the_kernel(void **state)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(shm__dmabuf_start(fd, METAL_SHM_DIR_DEV_W), -ENOTTY);
+	assert_int_equal(shm__dmabuf_end(fd, METAL_SHM_DIR_DEV_R), -ENOTTY);
+	close(fd);
+}
+
+/* What heaps.conf with this text says of heap:foo, on top of nothing known. */
+static int configured(const char *text, struct metal_shm_properties *ret)
+{
+	char name[] = "/tmp/shm-test-XXXXXX";
+	int fd = mkostemp(name, O_CLOEXEC);
+	int error;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (int)strlen(text));
+	close(fd);
+	setenv("LIBSHM_HEAPS_CONF", name, 1);
+	memset(ret, 0, sizeof(*ret));
+	error = shm__config_heap("foo", ret);
+	unsetenv("LIBSHM_HEAPS_CONF");
+	unlink(name);
+	return error;
+}
+
+static void configuration_fills_what_is_unknown(void **state)
+{
+	struct metal_shm_properties p;
+
+	(void)state;
+	assert_int_equal(
+		configured("; of the vendor\n"
+			   "[heap:foo]\n"
+			   "cached = no\ncontiguous=yes\nsecure = no\ncoherent = yes ; sure\n"
+			   "zeroed = no",
+			   &p),
+		0);
+	assert_int_equal(p.cached, METAL_SHM_NO);
+	assert_int_equal(p.contiguous, METAL_SHM_YES);
+	assert_int_equal(p.secure, METAL_SHM_NO);
+	assert_int_equal(p.coherent, METAL_SHM_YES);
+	assert_int_equal(p.zeroed, METAL_SHM_NO);
+	assert_int_equal(p.dmabuf, METAL_SHM_UNKNOWN);
+}
+
+static void configuration_of_another_heap_says_nothing(void **state)
+{
+	struct metal_shm_properties p;
+
+	(void)state;
+	assert_int_equal(configured("[heap:fo]\ncached = yes\n[heap:foo2]\ncached = yes\n", &p), 0);
+	assert_int_equal(p.cached, METAL_SHM_UNKNOWN);
+	assert_int_equal(configured("", &p), 0);
+	assert_int_equal(p.cached, METAL_SHM_UNKNOWN);
+}
+
+static void refuse_configuration(const char *text, const char *place)
+{
+	struct metal_shm_properties p;
+
+	assert_int_equal(configured(text, &p), -EINVAL);
+	if (!strstr(metal_shm_last_error(), place))
+		fail_msg("'%s' in '%s'", place, metal_shm_last_error());
+	assert_int_equal(p.cached, METAL_SHM_UNKNOWN);
+}
+
+static void mistake_in_the_configuration_is_named_by_line(void **state)
+{
+	(void)state;
+	refuse_configuration("[heap:foo]\ncached = yes\nzeroed = maybe\n", ":3: ");
+	refuse_configuration("[heap:foo]\ncached = yes\n\nchached = yes\n", ":4: ");
+	refuse_configuration("[heap:foo]\ncached = yes\ncached = no\n", ":3: ");
+	refuse_configuration("[heap:foo]\ncached = yes\n[heap:bar\n", ":3: ");
+	refuse_configuration("[heap:foo]\ncached = yes\nzeroed\n", ":3: ");
+	refuse_configuration("cached = yes\n", ":1: ");
+	refuse_configuration("[heaps:foo]\ncached = yes\n", ":2: ");
+	refuse_configuration("[heap:]\ncached = yes\n", ":2: ");
+	refuse_configuration("[heap:foo]\ncached = yes\nnonsense\nzeroed = maybe\n", ":3: ");
+}
+
+static void mistake_about_another_heap_counts_too(void **state)
+{
+	(void)state;
+	refuse_configuration("[heap:foo]\ncached = yes\n[heap:bar]\nzeroed = maybe\n", ":4: ");
+}
+
+static void line_that_is_too_long_is_a_mistake(void **state)
+{
+	char text[600];
+
+	(void)state;
+	snprintf(text, sizeof(text), "[heap:foo]\n; %0400d\ncached = yes\n", 0);
+	refuse_configuration(text, ":2: ");
+	snprintf(text, sizeof(text), "[heap:%060d]\ncached = yes\n", 0);
+	refuse_configuration(text, ":2: ");
+}
+
+static void configuration_that_is_named_must_be_there(void **state)
+{
+	struct metal_shm_properties p = { 0 };
+
+	(void)state;
+	setenv("LIBSHM_HEAPS_CONF", "/nonexistent/heaps.conf", 1);
+	assert_int_equal(shm__config_heap("foo", &p), -EINVAL);
+	assert_non_null(strstr(metal_shm_last_error(), "/nonexistent/heaps.conf"));
+	setenv("LIBSHM_HEAPS_CONF", "/", 1);
+	assert_int_equal(shm__config_heap("foo", &p), -EISDIR);
+	unsetenv("LIBSHM_HEAPS_CONF");
+}
+
+static void assert_candidates(const char *name, const char *const expected[], size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		assert_string_equal(shm__heap_candidate(name, i), expected[i]);
+	assert_null(shm__heap_candidate(name, n));
+}
+
+static void contiguous_role_tries_each_name_of_the_cma_heap(void **state)
+{
+	static const char *const role[] = { "reserved", "linux,cma", "default_cma_region",
+					    "default-pool" };
+
+	(void)state;
+	assert_candidates("contiguous", role, 4);
+	assert_true(shm__heap_is_contiguous_role("contiguous"));
+	assert_true(shm__heap_is_contiguous_role("default-pool"));
+}
+
+static void name_of_the_cma_heap_is_tried_before_its_other_names(void **state)
+{
+	static const char *const names[] = { "linux,cma", "reserved", "linux,cma",
+					     "default_cma_region", "default-pool" };
+
+	(void)state;
+	assert_candidates("linux,cma", names, 5);
+}
+
+static void other_heap_stands_for_itself_alone(void **state)
+{
+	static const char *const system[] = { "system" }, *const vendor[] = {
+		"linux,cma-uncached"
+	};
+
+	(void)state;
+	assert_candidates("system", system, 1);
+	assert_candidates("linux,cma-uncached", vendor, 1);
+	assert_false(shm__heap_is_contiguous_role("linux,cma-uncached"));
+}
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(child_of_a_program_that_did_nothing_is_not_forked),
+		cmocka_unit_test(child_of_a_program_with_records_is_forked),
+		cmocka_unit_test(child_takes_a_lock_that_another_thread_held),
+		cmocka_unit_test(records_are_zeroed),
+		cmocka_unit_test(reason_belongs_to_its_thread),
+		cmocka_unit_test(signal_before_the_wait_ends_it_once),
+		cmocka_unit_test(signal_of_another_thread_ends_a_wait),
+		cmocka_unit_test(wait_ends_at_its_deadline),
+		cmocka_unit_test(deadline_in_the_past_polls),
+		cmocka_unit_test(wait_goes_on_after_a_signal_handler),
+		cmocka_unit_test(event_of_the_last_of_64_handles_ends_a_wait),
+		cmocka_unit_test(handle_with_an_error_counts_as_ready),
+		cmocka_unit_test(thread_takes_its_wake_along),
+		cmocka_unit_test(memory_without_fences_is_ready_at_once),
+		cmocka_unit_test(fence_of_the_named_side_is_waited_for),
+		cmocka_unit_test(two_descriptors_of_a_memfd_have_one_identity),
+		cmocka_unit_test(two_memfds_have_two_identities),
+		cmocka_unit_test(descriptor_of_another_kind_has_no_identity),
+		cmocka_unit_test(memfd_is_not_a_dmabuf),
+		cmocka_unit_test(sync_of_a_memfd_is_refused_by_the_kernel),
+		cmocka_unit_test(configuration_fills_what_is_unknown),
+		cmocka_unit_test(configuration_of_another_heap_says_nothing),
+		cmocka_unit_test(mistake_in_the_configuration_is_named_by_line),
+		cmocka_unit_test(mistake_about_another_heap_counts_too),
+		cmocka_unit_test(line_that_is_too_long_is_a_mistake),
+		cmocka_unit_test(configuration_that_is_named_must_be_there),
+		cmocka_unit_test(contiguous_role_tries_each_name_of_the_cma_heap),
+		cmocka_unit_test(name_of_the_cma_heap_is_tried_before_its_other_names),
+		cmocka_unit_test(other_heap_stands_for_itself_alone),
+	};
+
+	return shm_test_main(argc, argv, tests, SHM_TEST_COUNT(tests));
+}
