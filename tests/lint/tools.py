@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What other programs say of the sources: clang-format, clang-tidy, shellcheck, Python.
+
+ROOT build=FOLDER: the folder has compile_commands.json; without it nothing is analysed.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import tree as lint
+
+FACTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'facts.h')
+DEFINES = re.compile(r'^int (metal_shm_set_error|shm__error)\b', re.M)
+
+
+def run(tree, argv):
+    """The status of a program and what it prints."""
+    answer = subprocess.run(argv, cwd=tree.root, check=False, text=True, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return answer.returncode, answer.stdout
+
+
+def c_is_formatted(tree):
+    def unformatted(name):
+        status, _ = run(tree, ['clang-format', '--dry-run', '--Werror', name])
+        return [f'{name}: mend it with clang-format -i'] if status else []
+
+    return lint.parallel(unformatted, tree.c_files())
+
+
+def analysed(tree):
+    """The files that the build compiles, once each."""
+    names = set()
+    for folder in lint.option('build'):
+        path = os.path.join(folder, 'compile_commands.json')
+        with open(path, encoding='utf-8') as file:
+            for entry in json.load(file):
+                full = os.path.normpath(os.path.join(entry['directory'], entry['file']))
+                names.add(os.path.relpath(full, tree.root))
+    return sorted(name for name in names if name.endswith('.c') and not name.startswith('..'))
+
+
+def clang_tidy_finds_nothing(tree):
+    build = lint.option('build')
+
+    def place(line):
+        path, _, rest = line.partition(':')
+        return os.path.relpath(os.path.join(build[0], path), tree.root) + ':' + rest
+
+    def findings(name):
+        facts = [] if DEFINES.search(tree.text(name)) else [f'--extra-arg-before=-include{FACTS}']
+        status, output = run(tree, ['clang-tidy', '--quiet', '-p', build[0], *facts,
+                                    '--extra-arg=-Wno-unknown-warning-option', name])
+        # The way there is long: "clang-tidy -p build/check FILE" shows it.
+        errors = [place(line) for line in output.splitlines() if ' error: ' in line]
+        return errors or ([output] if status else [])
+
+    return lint.parallel(findings, analysed(tree))
+
+
+def scripts(tree, *interpreters):
+    for name in tree.files():
+        with open(tree.path(name), 'rb') as file:
+            first = file.readline(80).decode(errors='replace').split()
+        if first and first[0].startswith('#!') and \
+                os.path.basename(first[-1]).startswith(interpreters):
+            yield name
+
+
+def shellcheck_finds_nothing(tree):
+    def findings(name):
+        status, output = run(tree, ['shellcheck', '--format=gcc', name])
+        return [output] if status else []
+
+    return lint.parallel(findings, scripts(tree, 'sh', 'bash', 'dash'))
+
+
+def python_compiles(tree):
+    for name in sorted({*tree.files('*.py'), *scripts(tree, 'python')}):
+        try:
+            compile(tree.text(name), name, 'exec')
+        except SyntaxError as error:
+            yield f'{name}:{error.lineno}: {error.msg}'
+
+
+if __name__ == '__main__':
+    sys.exit(lint.main([
+        c_is_formatted,
+        clang_tidy_finds_nothing,
+        shellcheck_finds_nothing,
+        python_compiles,
+    ]))
