@@ -126,43 +126,42 @@ def tests_of(run):
             (run.suite == 'long' or 'long' not in suites(test))]
 
 
-def about_case(case, stderr):
-    """What the case printed: its block of cmocka's log if there is one, else the log's end."""
-    lines = [line for line in stderr.splitlines()
-             if line.strip() and not line.startswith('(test program exited')]
+def block_of(case, lines):
+    """What cmocka logged between the case's start and the next one's."""
     try:
         start = lines.index(f'test: {case.name}')
     except ValueError:
-        return case.notes[-30:] + lines[-30:]
-    block = [lines[start]]
-    for line in lines[start + 1:]:
-        if line.startswith('test: '):
-            break
-        block.append(line)
-    return case.notes[-30:] + block[-40:]
+        return []
+    end = next((index for index in range(start + 1, len(lines))
+                if lines[index].startswith('test: ')), len(lines))
+    return lines[start:end]
 
 
 def count_test(run, test, record, totals):
     """Add one test program's cases; a program without any is a failure."""
     label = f'{run.name} {test["name"]}'
-    stdout, stderr = record.get('stdout') or '', record.get('stderr') or ''
-    tail = (stdout.splitlines()[-20:] + stderr.splitlines()[-40:])
-    healthy = record['result'] in ('OK', 'SKIP')
+    stdout = record.get('stdout') or ''
+    stderr = [line for line in (record.get('stderr') or '').splitlines()
+              if line.strip() and not line.startswith('(test program exited')]
+    log = stderr[-40:]      # shown once, with the first case that it must stand for
     if test['protocol'] == 'tap':
         cases = tap.parse(stdout)
     else:
         state = {'OK': 'passed', 'SKIP': 'skipped'}.get(record['result'], 'failed')
-        cases = [tap.Case('exit status', state, [])]
+        cases = [tap.Case('exit status', state, stdout.splitlines())]
     for case in cases:
         state = case.state
         if state == 'skipped' and run.skip_fails:
             state = 'failed'
-        totals.add(state, f'{label}: {case.name}',
-                   about_case(case, stderr) if test['protocol'] == 'tap' else tail)
+        detail = case.notes[-40:] + block_of(case, stderr)[-40:]
+        if state == 'failed' and not block_of(case, stderr):
+            detail, log = detail + log, []
+        totals.add(state, f'{label}: {case.name}', detail)
     if not cases:
-        totals.add('failed', f'{label}: no case ran ({record["result"]})', tail)
-    elif not healthy and all(case.state != 'failed' for case in cases):
-        totals.add('failed', f'{label}: {record["result"]}, status {record["returncode"]}', tail)
+        totals.add('failed', f'{label}: no case ran ({record["result"]})', log)
+    elif record['result'] not in ('OK', 'SKIP') and all(case.state != 'failed' for case in cases):
+        totals.add('failed', f'{label}: {record["result"]}, status {record["returncode"]}',
+                   stdout.splitlines()[-10:] + log)
 
 
 def read_log(path):

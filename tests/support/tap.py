@@ -45,6 +45,7 @@ def parse(text):
         cases.append(Case('the plan', 'failed', ['no plan was printed'] + notes))
     for number in range(len(cases), planned or 0):
         cases.append(Case(f'case {number + 1}', 'failed', ['it never ran'] + notes))
+        notes = []
     if bail:
         cases.append(Case('the program', 'failed', [bail]))
     return cases
