@@ -225,6 +225,9 @@ bool shm__becomes_idle(struct shm__root *root);
 int shm__choose(size_t size, const struct metal_shm_frame *frame, struct metal_device *const devs[],
 		size_t n, metal_shm_type type, struct metal_device **ret_src, char **ret_why);
 
+/* format.c */
+const char *shm__fourcc(uint32_t fourcc, char text[static 12]);
+
 /* frame.c */
 int shm__frame_check(const struct metal_shm_frame *frame, uint64_t size);
 

@@ -221,8 +221,11 @@ const char *metal_shm_device_name(const struct metal_device *dev)
 
 void *metal_shm_device_data(const struct metal_device *dev, const struct metal_shm_device_ops *ops)
 {
-	if (shm__device_check(dev))
+	/* also in a forked child, where operations that give memory back may run */
+	if (!dev || atomic_load_explicit(&dev->tag, memory_order_relaxed) != SHM__DEVICE_TAG) {
+		shm__error(EINVAL, "not a device of libshm");
 		return NULL;
+	}
 	if (dev->ops != ops) {
 		shm__error(EINVAL, "%s is another kind of device", dev->name);
 		return NULL;

@@ -5,6 +5,8 @@
 
 #include "core.h"
 
+#define MAX_REASON 1024
+
 static shm__mutex log_lock = SHM__MUTEX_INITIALISER;
 static metal_shm_log_fn log_fn;
 static void *log_user;
@@ -24,13 +26,15 @@ const char *metal_shm_last_error(void)
 
 static int set_error(int error, const char *format, va_list arguments)
 {
-	size_t size;
+	char line[MAX_REASON];
+	size_t size, i = 0;
 	char *text = shm__os_error_text(&size);
 
-	vsnprintf(text, size, format, arguments);
-	for (; *text; text++)
-		if (*text == '\n')
-			*text = ' ';
+	/* an argument may be the last reason itself */
+	vsnprintf(line, sizeof(line), format, arguments);
+	for (; line[i] && i < size - 1; i++)
+		text[i] = line[i] == '\n' ? ' ' : line[i];
+	text[i] = '\0';
 	shm__os_set_errno(error);
 	return -error;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Pixel formats: how they lie in memory. The codes are those of DRM's drm_fourcc.h. */
+#include <stdio.h>
+
 #include "core.h"
 
 #define F METAL_SHM_FOURCC
@@ -52,8 +54,25 @@ static const struct metal_shm_format formats[] = {
 	  .block_height = { 1, 2, 2 } },
 };
 
+const char *shm__fourcc(uint32_t fourcc, char text[static 12])
+{
+	for (unsigned i = 0; i < 4; i++) {
+		uint32_t c = fourcc >> (8 * i) & 0xff;
+
+		if (c < ' ' || c > '~') {
+			snprintf(text, 12, "0x%08x", fourcc);
+			return text;
+		}
+		text[i] = (char)c;
+	}
+	text[4] = '\0';
+	return text;
+}
+
 int metal_shm_format_of(uint32_t fourcc, struct metal_shm_format *ret_format)
 {
+	char text[12];
+
 	if (!ret_format)
 		return shm__error(EINVAL, "metal_shm_format_of: NULL");
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
@@ -62,5 +81,5 @@ int metal_shm_format_of(uint32_t fourcc, struct metal_shm_format *ret_format)
 		*ret_format = formats[i];
 		return 0;
 	}
-	return shm__error(ENOTSUP, "unknown pixel format 0x%08x", fourcc);
+	return shm__error(ENOTSUP, "unknown pixel format %s", shm__fourcc(fourcc, text));
 }

@@ -220,7 +220,7 @@ static int choose_modifier(struct metal_shm_frame *frame, struct metal_device *c
 static int settle_layout(struct metal_shm_frame *frame, const struct metal_shm_format *format,
 			 struct metal_device *const devs[], size_t n)
 {
-	const char *name = (const char *)&frame->fourcc;
+	char name[12];
 	uint64_t line = blocks(frame->width, format->block_width[0]) * format->bytes[0];
 	uint64_t stride = frame->plane[0].stride > line ? frame->plane[0].stride : line;
 	uint64_t step = 1;
@@ -229,7 +229,7 @@ static int settle_layout(struct metal_shm_frame *frame, const struct metal_shm_f
 	for (unsigned i = 1; i < format->plane_count; i++)
 		step = lcm(step, (uint64_t)format->block_width[i] * format->bytes[0]);
 	for (int round = 0; round < MAX_ROUNDS; round++) {
-		uint64_t next;
+		uint64_t next, limit;
 
 		frame->plane[0].stride = (uint32_t)stride;
 		ask_all(frame, devs, n, &all);
@@ -237,8 +237,10 @@ static int settle_layout(struct metal_shm_frame *frame, const struct metal_shm_f
 			break;
 		next = all.stride_min > stride ? all.stride_min : stride;
 		next = round_up(next, all.alignment);
-		while (next <= all.stride_max && !lay_out(frame, format, next, &all) &&
-		       next < stride + all.alignment * step * 4)
+		/* a stride that is a multiple of all these lays out evenly, if none before does */
+		limit = next + lcm(all.alignment, all.offset_alignment) * step;
+		while (next <= all.stride_max && next < limit &&
+		       !lay_out(frame, format, next, &all))
 			next += all.alignment;
 		if (next > all.stride_max || !lay_out(frame, format, next, &all))
 			break;
@@ -248,9 +250,8 @@ static int settle_layout(struct metal_shm_frame *frame, const struct metal_shm_f
 			break;
 		stride = next;
 	}
-	return shm__error(all.refused ? -all.refused : ENOTSUP,
-			  "no layout of %.4s %ux%u for all: %s", name, frame->width, frame->height,
-			  all.text);
+	return shm__error(all.refused ? -all.refused : ENOTSUP, "no layout of %s %ux%u for all: %s",
+			  shm__fourcc(frame->fourcc, name), frame->width, frame->height, all.text);
 }
 
 int metal_shm_frame_negotiate(struct metal_shm_frame *frame, struct metal_device *const devs[],

@@ -358,3 +358,15 @@ struct metal_generic_shm *fake_buffer(struct fake_source *source, size_t size)
 	assert_non_null(shm);
 	return shm;
 }
+
+void fake_warm_up(void)
+{
+	struct metal_generic_shm *shm;
+	struct metal_shm_pool *pool;
+
+	assert_int_equal(metal_shm_pool_create(1, 1, NULL, 0, 0, &pool), 0);
+	shm = metal_shm_pool_get(pool, 0);
+	assert_null(metal_shm_pool_get(pool, 0));
+	metal_shm_free(shm, NULL);
+	metal_shm_pool_destroy(pool);
+}

@@ -31,7 +31,7 @@ struct fake_importer {
 	char log[256];
 	struct metal_generic_shm *queued[64];
 	unsigned queued_count, completions; /* completions: of these, done at the next dispatch */
-	int error;			    /* that they complete with */
+	int error;                          /* that they complete with */
 	int event_fd;
 	bool closed;
 };
@@ -64,6 +64,9 @@ int fake_queue(struct fake_importer *importer, struct metal_generic_shm *shm,
 
 /** Let @p n of the queued works complete at the next dispatch. May be called from another thread. */
 void fake_complete(struct fake_importer *importer, unsigned n);
+
+/** Make what the library keeps for a thread that waits: a descriptor, counted as no case's. */
+void fake_warm_up(void);
 
 /** A buffer of @p size bytes of @p source, asserted. */
 struct metal_generic_shm *fake_buffer(struct fake_source *source, size_t size);

@@ -340,11 +340,9 @@ static void refuse_identity(int fd, int error, const char *word)
 
 static void descriptor_of_another_kind_has_no_identity(void **state)
 {
-	char name[] = "/tmp/shm-test-XXXXXX";
-	int ends[2], file = mkostemp(name, O_CLOEXEC);
+	int ends[2];
 
 	(void)state;
-	unlink(name);
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	refuse_identity(ends[0], EINVAL, "a pipe");
 	close(ends[1]);
@@ -354,7 +352,33 @@ static void descriptor_of_another_kind_has_no_identity(void **state)
 	refuse_identity(open("/proc/self/exe", O_RDONLY | O_CLOEXEC), EINVAL, "a file");
 	refuse_identity(-1, EBADF, "descriptor -1");
 	refuse_identity(1000000, EBADF, "descriptor 1000000");
-	close(file);
+}
+
+static void file_with_a_name_in_shared_memory_has_no_identity(void **state)
+{
+	char name[] = "/dev/shm/shm-test-XXXXXX";
+	int fd = mkostemp(name, O_CLOEXEC);
+
+	(void)state;
+	if (fd < 0)
+		shm_test_skip("no /dev/shm to write to");
+	refuse_identity(fd, EINVAL, "a file");
+	unlink(name);
+}
+
+static void file_on_a_disk_has_no_identity_without_a_name_either(void **state)
+{
+	char name[] = "/tmp/shm-test-XXXXXX";
+	int fd = mkostemp(name, O_CLOEXEC);
+
+	(void)state;
+	assert_true(fd >= 0);
+	unlink(name);
+	if (fcntl(fd, F_GET_SEALS) >= 0) {
+		close(fd);
+		shm_test_skip("/tmp is in memory");
+	}
+	refuse_identity(fd, EINVAL, "a file");
 }
 
 static void memfd_is_not_a_dmabuf(void **state)
@@ -540,6 +564,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(two_descriptors_of_a_memfd_have_one_identity),
 		cmocka_unit_test(two_memfds_have_two_identities),
 		cmocka_unit_test(descriptor_of_another_kind_has_no_identity),
+		cmocka_unit_test(file_with_a_name_in_shared_memory_has_no_identity),
+		cmocka_unit_test(file_on_a_disk_has_no_identity_without_a_name_either),
 		cmocka_unit_test(memfd_is_not_a_dmabuf),
 		cmocka_unit_test(sync_of_a_memfd_is_refused_by_the_kernel),
 		cmocka_unit_test(configuration_fills_what_is_unknown),

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Pools: buffers that come back by themselves, and only when nobody has them. */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include <shm/observe.h>
+
+#include "fake.h"
+#include "shm_test.h"
+
+#define R METAL_SHM_DIR_DEV_R
+#define W METAL_SHM_DIR_DEV_W
+
+struct bench {
+	struct fake_source *source;
+	struct fake_importer *camera, *display;
+	struct metal_device *devs[3];
+	struct metal_shm_pool *pool;
+};
+
+static int set_up(void **state)
+{
+	struct bench *bench = test_calloc(1, sizeof(*bench));
+
+	bench->source = fake_source_new("src", true);
+	bench->camera = fake_importer_new("camera", METAL_SHM_ACCESS_DMA);
+	bench->display = fake_importer_new("display", METAL_SHM_ACCESS_DMA);
+	bench->devs[0] = bench->source->dev;
+	bench->devs[1] = bench->camera->dev;
+	bench->devs[2] = bench->display->dev;
+	assert_int_equal(metal_shm_pool_create(1000, 3, bench->devs, 3, 0, &bench->pool), 0);
+	*state = bench;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *bench = *state;
+
+	metal_shm_pool_destroy(bench->pool);
+	fake_importer_end(bench->camera);
+	fake_importer_end(bench->display);
+	fake_source_end(bench->source);
+	test_free(bench);
+	return 0;
+}
+
+static void a_pools_buffers_are_attached_to_all(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *shm = metal_shm_pool_get(bench->pool, 0);
+
+	assert_int_equal(metal_shm_pool_count(bench->pool), 3);
+	assert_int_equal(metal_shm_size(shm), 1000);
+	assert_non_null(metal_shm_view(shm, bench->camera->dev));
+	assert_ptr_equal(metal_shm_view_data(shm, bench->display->dev), bench->display);
+	assert_null(metal_shm_pool_frame(bench->pool));
+	assert_int_equal(errno, ENODATA);
+	metal_shm_free(shm, NULL);
+}
+
+static void an_empty_pool_times_out(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *shm[3];
+
+	for (int i = 0; i < 3; i++) {
+		shm[i] = metal_shm_pool_get(bench->pool, 0);
+		assert_non_null(shm[i]);
+	}
+	assert_null(metal_shm_pool_get(bench->pool, 0));
+	assert_int_equal(errno, ETIMEDOUT);
+	assert_null(metal_shm_pool_get(bench->pool, 1000000));
+	assert_int_equal(errno, ETIMEDOUT);
+	metal_shm_free(shm[1], NULL);
+	assert_ptr_equal(metal_shm_pool_get(bench->pool, 0), shm[1]);
+	for (int i = 0; i < 3; i++)
+		metal_shm_free(shm[i], NULL);
+}
+
+static void a_freed_frame_is_misuse_to_free_again(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *shm = metal_shm_pool_get(bench->pool, 0);
+	struct metal_shm_stats before = { .struct_size = sizeof(before) }, now = before;
+
+	metal_shm_free(shm, NULL);
+	assert_int_equal(metal_shm_stats(&before), 0);
+	metal_shm_free(shm, NULL);
+	assert_null(metal_shm_map(shm, METAL_SHM_READ));
+	assert_int_equal(metal_shm_stats(&now), 0);
+	assert_int_equal(now.misuse, before.misuse + 1);
+}
+
+static void a_held_frame_comes_back_when_its_work_is_done(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *shm[3];
+
+	for (int i = 0; i < 3; i++) {
+		shm[i] = metal_shm_pool_get(bench->pool, 0);
+		assert_int_equal(fake_queue(bench->display, shm[i], R), 0);
+		metal_shm_free(shm[i], NULL);
+	}
+	assert_null(metal_shm_pool_get(bench->pool, 0));
+	fake_complete(bench->display, 1);
+	shm[0] = metal_shm_pool_get(bench->pool, METAL_SHM_FOREVER);
+	assert_non_null(shm[0]);
+	assert_null(metal_shm_pool_get(bench->pool, 0));
+	metal_shm_free(shm[0], NULL);
+	fake_complete(bench->display, 2);
+	assert_int_equal(metal_shm_device_dispatch(bench->display->dev), 0);
+}
+
+static void a_part_keeps_its_frame_out_of_the_pool(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *shm[3], *part;
+
+	for (int i = 0; i < 3; i++)
+		shm[i] = metal_shm_pool_get(bench->pool, 0);
+	part = metal_shm_sub(shm[0], 1, 5, 0);
+	metal_shm_free(shm[0], NULL);
+	assert_null(metal_shm_pool_get(bench->pool, 0));
+	metal_shm_free(part, NULL);
+	assert_ptr_equal(metal_shm_pool_get(bench->pool, 0), shm[0]);
+	for (int i = 0; i < 3; i++)
+		metal_shm_free(shm[i], NULL);
+}
+
+static void *free_later(void *argument)
+{
+	metal_shm_free(argument, NULL);
+	return NULL;
+}
+
+static void a_waiting_get_wakes_at_a_free(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *shm[3];
+	pthread_t thread;
+
+	for (int i = 0; i < 3; i++)
+		shm[i] = metal_shm_pool_get(bench->pool, 0);
+	assert_int_equal(pthread_create(&thread, NULL, free_later, shm[2]), 0);
+	assert_ptr_equal(metal_shm_pool_get(bench->pool, METAL_SHM_FOREVER), shm[2]);
+	pthread_join(thread, NULL);
+	for (int i = 0; i < 3; i++)
+		metal_shm_free(shm[i], NULL);
+}
+
+static struct metal_generic_shm *fed_last[8];
+static unsigned fed;
+static int feed_error;
+
+static void queue_idle(struct metal_device *dev, struct metal_generic_shm *shm)
+{
+	fed_last[fed++ % 8] = shm;
+	if (!feed_error)
+		assert_int_equal(metal_shm_hold(shm, dev, W, 0), 0);
+	metal_shm_free(shm, NULL);
+}
+
+static void idle_frames_feed_a_device(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *shm = metal_shm_pool_get(bench->pool, 0);
+
+	fed = 0;
+	feed_error = 0;
+	assert_int_equal(metal_shm_pool_feed(bench->pool, bench->camera->dev, queue_idle), 0);
+	assert_int_equal(fed, 2);
+	assert_int_equal(metal_shm_pool_feed(bench->pool, bench->display->dev, queue_idle), -EBUSY);
+	metal_shm_free(shm, NULL);
+	assert_int_equal(fed, 3);
+	assert_int_equal(metal_shm_unhold(shm, bench->camera->dev, 0), 0);
+	assert_int_equal(fed, 4);
+	assert_int_equal(metal_shm_pool_feed(bench->pool, bench->camera->dev, NULL), 0);
+	assert_int_equal(metal_shm_unhold(shm, bench->camera->dev, 0), 0);
+	assert_int_equal(fed, 4);
+	assert_ptr_equal(metal_shm_pool_get(bench->pool, 0), shm);
+	metal_shm_pool_destroy(bench->pool);
+	bench->pool = NULL;
+	metal_shm_free(shm, NULL);
+	assert_int_equal(bench->source->live, 2);
+	assert_int_equal(metal_shm_unhold(fed_last[0], bench->camera->dev, 0), 0);
+	assert_int_equal(metal_shm_unhold(fed_last[1], bench->camera->dev, 0), 0);
+	assert_int_equal(bench->source->live, 0);
+}
+
+static void a_feeder_that_takes_nothing_ends_its_turn(void **state)
+{
+	struct bench *bench = *state;
+
+	fed = 0;
+	feed_error = 1;
+	assert_int_equal(metal_shm_pool_feed(bench->pool, bench->camera->dev, queue_idle), 0);
+	assert_int_equal(fed, 3);
+	assert_int_equal(metal_shm_pool_feed(bench->pool, bench->camera->dev, NULL), 0);
+}
+
+static void a_destroyed_pool_waits_for_its_frames(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *shm = metal_shm_pool_get(bench->pool, 0);
+	struct metal_shm_stats before = { .struct_size = sizeof(before) }, now = before;
+
+	metal_shm_pool_destroy(bench->pool);
+	assert_int_equal(bench->source->live, 1);
+	assert_non_null(metal_shm_map(shm, METAL_SHM_READ));
+	metal_shm_free(shm, NULL);
+	assert_int_equal(bench->source->live, 0);
+	assert_int_equal(metal_shm_stats(&before), 0);
+	metal_shm_pool_destroy(bench->pool);
+	assert_int_equal(metal_shm_stats(&now), 0);
+	assert_int_equal(now.misuse, before.misuse + 1);
+	bench->pool = NULL;
+}
+
+static void a_pool_that_fails_halfway_leaves_nothing(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_shm_pool *pool = NULL;
+
+	bench->display->fail_attach = -ENOSPC;
+	assert_int_equal(metal_shm_pool_create(10, 4, bench->devs, 3, 0, &pool), -ENOTSUP);
+	bench->display->fail_attach = 0;
+	bench->source->fail_allocate = -ENOMEM;
+	assert_int_equal(metal_shm_pool_create(1000, 4, bench->devs, 3, 0, &pool), -ENOMEM);
+	assert_null(pool);
+	assert_int_equal(bench->source->live, 3);
+}
+
+static void a_pool_of_nothing_is_refused(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_shm_frame frame = { .fourcc = METAL_SHM_FOURCC('X', 'R', '2', '4'),
+					 .width = 4,
+					 .height = 4 };
+	struct metal_shm_pool *pool = NULL;
+
+	assert_int_equal(metal_shm_pool_create(0, 1, bench->devs, 3, 0, &pool), -EINVAL);
+	assert_int_equal(metal_shm_pool_create(1, 0, bench->devs, 3, 0, &pool), -EINVAL);
+	assert_int_equal(metal_shm_pool_create(1, 65, bench->devs, 3, 0, &pool), -EINVAL);
+	assert_int_equal(metal_shm_pool_create(1, 1, NULL, 3, 0, &pool), -EINVAL);
+	assert_int_equal(metal_shm_pool_create(1, 1, bench->devs, 3, 1u << 30, &pool), -EINVAL);
+	assert_int_equal(metal_shm_pool_create_frames(&frame, bench->devs, 3, 1, &pool), -EINVAL);
+	assert_null(metal_shm_pool_get(NULL, 0));
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(metal_shm_frame_negotiate(&frame, bench->devs, 3), 0);
+	assert_int_equal(metal_shm_pool_create_frames(&frame, bench->devs, 3, 1, &pool), 0);
+	assert_memory_equal(metal_shm_pool_frame(pool), &frame, sizeof(frame));
+	metal_shm_pool_destroy(pool);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		CASE(a_pools_buffers_are_attached_to_all),
+		CASE(an_empty_pool_times_out),
+		CASE(a_freed_frame_is_misuse_to_free_again),
+		CASE(a_held_frame_comes_back_when_its_work_is_done),
+		CASE(a_part_keeps_its_frame_out_of_the_pool),
+		CASE(a_waiting_get_wakes_at_a_free),
+		CASE(idle_frames_feed_a_device),
+		CASE(a_feeder_that_takes_nothing_ends_its_turn),
+		CASE(a_destroyed_pool_waits_for_its_frames),
+		CASE(a_pool_that_fails_halfway_leaves_nothing),
+		CASE(a_pool_of_nothing_is_refused),
+	};
+
+	fake_warm_up();
+	return shm_test_main(argc, argv, tests, SHM_TEST_COUNT(tests));
+}
