@@ -4,10 +4,13 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void passes(void **state)
 {
@@ -57,6 +60,18 @@ static void keeps_a_shared_mapping(void **state)
 	assert_true(map_shared() != MAP_FAILED);
 }
 
+static void has_a_child_that_fails(void **state)
+{
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	if (child == 0)
+		assert_true(false);
+	assert_true(waitpid(child, &status, 0) == child);
+	assert_int_equal(WEXITSTATUS(status), 1);
+}
+
 static void dies(void **state)
 {
 	(void)state;
@@ -74,6 +89,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(leaks_a_descriptor),
 		cmocka_unit_test(leaks_a_shared_mapping),
 		cmocka_unit_test(keeps_a_shared_mapping),
+		cmocka_unit_test(has_a_child_that_fails),
 		cmocka_unit_test(dies),
 	};
 

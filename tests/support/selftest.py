@@ -68,9 +68,13 @@ def what_a_case_says_it_keeps_is_no_leak():
     expect(state_of('keeps_a_shared_mapping'), ['passed'])
 
 
+def a_child_that_fails_prints_no_case():
+    expect(state_of('has_a_child_that_fails'), ['passed'])
+
+
 def a_program_names_its_cases():
     names = fixture('--list')['stdout'].split()
-    expect((names[0], names[-1], len(names)), ('passes', 'dies', 8))
+    expect((names[0], names[-1], len(names)), ('passes', 'dies', 9))
 
 
 def a_pattern_that_matches_nothing_is_an_error():
@@ -78,7 +82,7 @@ def a_pattern_that_matches_nothing_is_an_error():
 
 
 def a_crash_fails_its_case_and_keeps_those_before():
-    expect(counted(fixture())[0], '2 passed, 4 failed, 2 skipped')
+    expect(counted(fixture())[0], '3 passed, 4 failed, 2 skipped')
 
 
 def a_crash_before_the_plan_is_a_failure():
