@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The scripts of the board, seen from the host.
+
+usage: test_boot.py FIXTURE [--list]     FIXTURE is the program with cases that go wrong on purpose
+"""
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'support'))
+sys.dont_write_bytecode = True
+
+import tap  # noqa: E402, the path comes first
+
+BOARD = os.path.join(HERE, 'board')
+FIXTURE = os.path.realpath(sys.argv[1])
+
+# In the host's /tmp, which the guest covers with its own.
+folder = tempfile.TemporaryDirectory(prefix='libshm-test-boot.', dir='/tmp')
+
+
+def own_cache():
+    """A cache with the kernel that is built and nothing else, so that no case sees another's."""
+    kernel = subprocess.run([os.path.join(HERE, 'build-kernel'), '--path'], check=False, text=True,
+                            stdout=subprocess.PIPE).stdout.strip()
+    cache = os.path.join(folder.name, 'cache')
+    os.makedirs(cache, exist_ok=True)
+    link = os.path.join(cache, os.path.basename(kernel))
+    if kernel and not os.path.lexists(link):
+        os.symlink(kernel, link)
+    return cache
+
+
+def start(*arguments, cache=None, directory=HERE):
+    return subprocess.Popen([BOARD, *arguments], cwd=directory, text=True, errors='replace',
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE,
+                            env={**os.environ, 'LIBSHM_CACHE': cache or own_cache()})
+
+
+def ended(process):
+    stdout, stderr = process.communicate()
+    return process.returncode, stdout, stderr
+
+
+@functools.cache
+def one_boot():
+    """What several cases look at: status, stdout, stderr and the file that the guest left."""
+    tree = os.path.join(folder.name, 'a tree')
+    out = os.path.join(folder.name, 'out')
+    os.mkdir(tree)
+    with open(os.path.join(tree, 'here'), 'w', encoding='utf-8') as file:
+        file.write('seen\n')
+    process = start('--out', out, '--env', "GIVEN=it's two  words",
+                    'pwd; cat here; echo "[$GIVEN]"; echo complaint >&2; seq 100000; '
+                    'echo left >/run/out/file; exit 3', directory=tree)
+    return *ended(process), tree, os.path.join(out, 'file')
+
+
+def expect(found, wanted, what):
+    if found != wanted:
+        raise tap.Failed(f'{what} is {found!r}, not {wanted!r}')
+
+
+def the_exit_status_reaches_the_host():
+    expect(one_boot()[0], 3, 'the status')
+
+
+def stdout_and_stderr_stay_apart_and_whole():
+    _, stdout, stderr, _, _ = one_boot()
+    expect(stderr, 'complaint\n', 'stderr')
+    expect(stdout.splitlines()[3:], [str(number) for number in range(1, 100001)], 'stdout')
+
+
+def a_tree_below_tmp_is_seen_where_the_host_has_it():
+    _, stdout, _, tree, _ = one_boot()
+    expect(stdout.splitlines()[:2], [tree, 'seen'], 'what the guest sees')
+
+
+def a_variable_given_reaches_the_guest():
+    expect(one_boot()[1].splitlines()[2], "[it's two  words]", 'the variable')
+
+
+def files_in_run_out_appear_on_the_host():
+    with open(one_boot()[4], encoding='utf-8') as file:
+        expect(file.read(), 'left\n', 'the file')
+
+
+def the_time_limit_ends_the_guest_with_124():
+    status, stdout, _ = ended(start('--timeout', '15', 'echo started; sleep 1000'))
+    expect(status, 124, 'the status')
+    expect(stdout, 'started\n', 'stdout')
+
+
+def a_guest_that_panics_is_125_and_shows_why():
+    status, _, stderr = ended(start('echo c >/proc/sysrq-trigger; sleep 10'))
+    expect(status, 125, 'the status')
+    tap.check([] if 'Kernel panic' in stderr else [f'no panic in: {stderr}'])
+
+
+def a_missing_kernel_is_told_in_one_line():
+    status, stdout, stderr = ended(start('true', cache=os.path.join(folder.name, 'nothing')))
+    expect(status, 125, 'the status')
+    expect(stdout, '', 'stdout')
+    expect(stderr, "board: the board's kernel is not built: run tests/board/build-kernel\n",
+           'stderr')
+
+
+def two_guests_at_once_both_keep_pocl_files():
+    cache = own_cache()
+    script = 'mkdir -p $POCL_CACHE_DIR/AB/C; echo {0} >$POCL_CACHE_DIR/AB/C/{0}; cat /proc/uptime'
+    guests = [start(script.format(name), cache=cache) for name in ('one', 'two')]
+    for guest in guests:
+        expect(ended(guest)[0], 0, 'the status')
+    status, stdout, _ = ended(start('cat $POCL_CACHE_DIR/AB/C/*', cache=cache))
+    expect(status, 0, 'the status')
+    expect(stdout, 'one\ntwo\n', 'what a third guest finds')
+
+
+def report_of(*arguments):
+    done = subprocess.run([os.path.join(HERE, 'run-tests'), *arguments], text=True, check=False,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    return done.returncode, [(case.name, case.state) for case in tap.parse(done.stdout)]
+
+
+def crashes_skips_leaks_and_kernel_warnings_are_failures():
+    status, cases = report_of(
+        '--program-timeout', '10', '--', FIXTURE, '--', FIXTURE, 'die-before-the-plan',
+        '--', 'true', '--', 'sh', '-c', 'echo 1..1; echo ok 1 - x; exec sleep 1000',
+        '--', 'sh', '-c', 'echo 1..1; echo ok 1 - x; echo "WARNING: made up" >/dev/kmsg; exit 1')
+    expect(status, 1, 'the status')
+    wanted = [
+        ('fixture: passes', 'passed'),
+        ('fixture: fails', 'failed'),
+        ('fixture: skips', 'failed'),
+        ('fixture: passes', 'failed'),          # its set-up skips
+        ('fixture: leaks_a_descriptor', 'failed'),
+        ('fixture: leaks_a_shared_mapping', 'failed'),
+        ('fixture: keeps_a_shared_mapping', 'passed'),
+        ('fixture: case 8', 'failed'),          # it dies there
+        ('fixture: runs to its end', 'failed'),
+        ('fixture die-before-the-plan: runs to its end', 'failed'),
+        ('true: runs to its end', 'failed'),
+    ]
+    expect(cases[:len(wanted)], wanted, 'the report')
+    expect([state for _, state in cases[len(wanted):]],
+           ['passed', 'failed', 'passed', 'failed', 'failed'], 'the end of the report')
+    expect(cases[-1], ('the kernel log holds no warning', 'failed'), 'the last case')
+
+
+def a_boot_that_does_nothing_leaves_no_kernel_warning():
+    status, cases = report_of('--', 'sh', '-c', 'echo 1..1; echo ok 1 - nothing')
+    expect(cases, [('sh: nothing', 'passed'), ('the kernel log holds no warning', 'passed')],
+           'the report')
+    expect(status, 0, 'the status')
+
+
+CASES = (
+    the_exit_status_reaches_the_host,
+    stdout_and_stderr_stay_apart_and_whole,
+    a_tree_below_tmp_is_seen_where_the_host_has_it,
+    a_variable_given_reaches_the_guest,
+    files_in_run_out_appear_on_the_host,
+    the_time_limit_ends_the_guest_with_124,
+    a_guest_that_panics_is_125_and_shows_why,
+    a_missing_kernel_is_told_in_one_line,
+    two_guests_at_once_both_keep_pocl_files,
+    crashes_skips_leaks_and_kernel_warnings_are_failures,
+    a_boot_that_does_nothing_leaves_no_kernel_warning,
+)
+
+if __name__ == '__main__':
+    sys.exit(tap.main([(case.__name__, case) for case in CASES], sys.argv[2:]))
