@@ -108,6 +108,7 @@ struct metal_generic_shm {
 	struct metal_shm_attachment at;
 	struct metal_shm_view view;
 	struct shm__hold hold;
+	bool ending; /* somebody is on the way to end it: it is found no more */
 };
 
 /* A memory. Its users are its handles and views; the registry's lock guards the count. */

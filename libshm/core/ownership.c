@@ -312,6 +312,7 @@ int metal_shm_unhold(struct metal_generic_shm *shm, struct metal_device *dev, in
 		if (!--view->hold.pending) {
 			shm__wake_all(root->waiters);
 			end = !atomic_load(&view->refs);
+			view->ending = end;
 			idle = shm__becomes_idle(root);
 		}
 	}

@@ -2,14 +2,15 @@
 /* Views: what one device sees of a range, made once and counted. */
 #include "core.h"
 
-/* Under the memory's lock. Views that only wait for their last work are found too. */
+/* Under the memory's lock. A view that only waits for its last work is found, and can be attached again. */
 struct metal_generic_shm *shm__view_find(struct shm__root *root, size_t offset, size_t size,
 					 const struct metal_device *dev)
 {
 	struct metal_generic_shm *view;
 
 	for (view = root->views; view; view = view->next)
-		if (view->dev == dev && view->offset == offset && view->size == size)
+		if (view->dev == dev && view->offset == offset && view->size == size &&
+		    !view->ending)
 			return view;
 	return NULL;
 }
@@ -125,9 +126,9 @@ struct metal_generic_shm *metal_shm_attach(struct metal_generic_shm *src_shm,
 }
 
 /*
- * The count is 0 and no work is pending, unless somebody attached again meanwhile. Unmapping is a
- * hidden START of the whole memory, so what the CPU wrote goes first; should that fail the view ends
- * all the same, since a void call has nobody to tell.
+ * For the one who set ending: the count is 0 and no work is pending. Unmapping is a hidden START of the
+ * whole memory, so what the CPU wrote goes first; should that fail the view ends all the same, since a
+ * void call has nobody to tell.
  */
 void shm__view_end(struct metal_generic_shm *view)
 {
@@ -137,13 +138,8 @@ void shm__view_end(struct metal_generic_shm *view)
 
 	shm__mutex_lock(&root->attach_lock);
 	shm__mutex_lock(&root->lock);
-	for (at = &root->views; *at && *at != view; at = &(*at)->next)
+	for (at = &root->views; *at != view; at = &(*at)->next)
 		;
-	if (!*at || atomic_load(&view->refs) || view->hold.pending) {
-		shm__mutex_unlock(&root->lock);
-		shm__mutex_unlock(&root->attach_lock);
-		return;
-	}
 	if (shm__settle_locked(root))
 		shm__log(METAL_SHM_LOG_ERROR, "detach from %s: %s", dev->name,
 			 metal_shm_last_error());
@@ -176,6 +172,7 @@ void metal_shm_detach(struct metal_generic_shm *dst_shm, struct metal_device *ds
 		return;
 	}
 	end = atomic_fetch_sub(&dst_shm->refs, 1) == 1 && !dst_shm->hold.pending;
+	dst_shm->ending = end;
 	shm__mutex_unlock(&dst_shm->root->lock);
 	if (end)
 		shm__view_end(dst_shm);
