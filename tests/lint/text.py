@@ -9,8 +9,8 @@ import sys
 import tree as lint
 
 SOURCES = ('*.c', '*.h', '*.cl', '*.S', '*.ld', '*.py', '*.sh', '*.map', '*.config', '*.list',
-           '*meson.build', 'meson_options.txt', '*Makefile', '*Kbuild', '.clang-format',
-           '.clang-tidy', '.editorconfig', '.gitignore')
+           '*meson.build', 'meson_options.txt', '*Makefile', '*Kbuild', '*.clang-format',
+           '*.clang-tidy', '.editorconfig', '.gitignore')
 LICENCE = re.compile(r'SPDX-License-Identifier: (\S+)')
 # The first folder of paths that mean the same everywhere.
 COMMON = {'bin', 'boot', 'dev', 'etc', 'lib', 'lib64', 'opt', 'proc', 'run', 'sbin', 'sys', 'tmp',

@@ -2,9 +2,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What other programs say of the sources: clang-format, clang-tidy, shellcheck, Python.
 
-ROOT build=FOLDER: the folder has compile_commands.json; without it nothing is analysed.
+ROOT build=FOLDER [files=PATTERN]: the folder has compile_commands.json; without it nothing is
+analysed. One's own files, before a commit:
+
+    tests/lint/tools.py . build=build/check files='interop/drm/*' --only 'c*'
 """
 
+import fnmatch
 import json
 import os
 import re
@@ -15,6 +19,11 @@ import tree as lint
 
 FACTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'facts.h')
 DEFINES = re.compile(r'^int (metal_shm_set_error|shm__error)\b', re.M)
+
+
+def asked(names):
+    patterns = lint.option('files') or ['*']
+    return [name for name in names if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
 
 
 def run(tree, argv):
@@ -29,7 +38,7 @@ def c_is_formatted(tree):
         status, _ = run(tree, ['clang-format', '--dry-run', '--Werror', name])
         return [f'{name}: mend it with clang-format -i'] if status else []
 
-    return lint.parallel(unformatted, tree.c_files())
+    return lint.parallel(unformatted, asked(tree.c_files()))
 
 
 def analysed(tree):
@@ -41,7 +50,8 @@ def analysed(tree):
             for entry in json.load(file):
                 full = os.path.normpath(os.path.join(entry['directory'], entry['file']))
                 names.add(os.path.relpath(full, tree.root))
-    return sorted(name for name in names if name.endswith('.c') and not name.startswith('..'))
+    return asked(sorted(name for name in names
+                        if name.endswith('.c') and not name.startswith('..')))
 
 
 def clang_tidy_finds_nothing(tree):
