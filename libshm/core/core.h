@@ -71,6 +71,8 @@ struct metal_device {
 	char name[128];
 	atomic_uint refs; /* the program's, and one for each memory, view and pool */
 	atomic_bool closed;
+	atomic_uint
+		pending; /* queued works, of all memories: without any it has no event to tell */
 	shm__mutex lock; /* the verdicts */
 	struct shm__verdict *verdicts;
 	struct shm__counters counters;
@@ -122,8 +124,9 @@ struct shm__root {
 	struct shm__identity identity;
 	struct metal_shm_properties properties;
 	size_t size;
-	bool shared; /* exported or foreign: others may have it mapped */
-	bool freed;  /* counted as deferred */
+	bool shared;    /* exported or foreign: others may have it mapped */
+	bool read_only; /* imported so: devices may not write it either */
+	bool freed;     /* counted as deferred */
 	char name[64];
 	struct metal_generic_shm *buffer; /* the handle of the whole, while there is one */
 	struct metal_generic_shm *views;
@@ -221,6 +224,7 @@ void shm__view_end(struct metal_generic_shm *view);
 /* pool.c */
 void shm__pool_return(struct shm__root *root);
 bool shm__becomes_idle(struct shm__root *root);
+size_t shm__pool_devices(const struct metal_shm_pool *pool, struct metal_device *const **ret_devs);
 
 /* choose.c */
 int shm__choose(size_t size, const struct metal_shm_frame *frame, struct metal_device *const devs[],

@@ -100,43 +100,63 @@ static bool must_end(const struct metal_generic_shm *view, enum metal_shm_dir di
 	return view->hold.pending && ((unsigned)view->hold.dir & (unsigned)dir);
 }
 
-/*
- * Wait once, unlocked, until something may have changed. The views may be others afterwards.
- */
+static void add_device(struct metal_device *devs[], size_t *n, struct metal_device *dev)
+{
+	for (size_t i = 0; i < *n; i++)
+		if (devs[i] == dev)
+			return;
+	if (*n == SHM__MAX_DEVICES)
+		return;
+	shm__device_ref(dev);
+	devs[(*n)++] = dev;
+}
+
+/* Whom to dispatch while waiting: the holders, and a pool's other devices, so that none starves. */
+static size_t devices_to_wait_for(struct shm__root *root, const struct metal_device *taker,
+				  enum metal_shm_dir dir, struct metal_device *devs[])
+{
+	struct metal_device *const *others;
+	size_t n = 0, count;
+
+	for (struct metal_generic_shm *view = root->views; view; view = view->next)
+		if (taker ? conflicts(view, taker, dir) : must_end(view, dir))
+			add_device(devs, &n, view->dev);
+	if (root->pool) {
+		count = shm__pool_devices(root->pool, &others);
+		for (size_t i = 0; i < count; i++)
+			add_device(devs, &n, others[i]);
+	}
+	return n;
+}
+
+/* Wait once, unlocked, until something may have changed. The views may be others afterwards. */
 static int wait_for_holders(struct shm__root *root, const struct metal_device *taker,
 			    enum metal_shm_dir dir, struct shm__deadline *deadline)
 {
 	struct metal_device *devs[SHM__MAX_DEVICES];
 	struct shm__waiter waiter = { .wake = shm__os_thread_wake() };
-	char holder[sizeof(devs[0]->name)] = "";
-	size_t n = 0;
+	size_t n;
 	int error;
 
 	if (!waiter.wake)
 		return shm__error(EMFILE, "no descriptor left to wait with");
-	for (struct metal_generic_shm *view = root->views; view; view = view->next) {
-		if (taker ? !conflicts(view, taker, dir) : !must_end(view, dir))
-			continue;
-		if (!n)
-			snprintf(holder, sizeof(holder), "%s", view->dev->name);
-		if (n < SHM__MAX_DEVICES) {
-			shm__device_ref(view->dev);
-			devs[n++] = view->dev;
-		}
-	}
+	n = devices_to_wait_for(root, taker, dir, devs);
 	waiter.next = root->waiters;
 	root->waiters = &waiter;
 	shm__count(root, NULL, SHM__WAITS, 1);
 	shm__mutex_unlock(&root->lock);
 
 	error = shm__wait_devices(devs, n, waiter.wake, deadline);
-	for (size_t i = 0; i < n; i++)
-		shm__device_unref(devs[i]);
 
 	shm__mutex_lock(&root->lock);
 	shm__waiter_remove(&root->waiters, &waiter);
+	/* the first is a holder, since there was one */
 	if (error == -ETIMEDOUT)
-		shm__error(ETIMEDOUT, "%s still has the buffer", holder);
+		shm__error(ETIMEDOUT, "%s still has the buffer", devs[0]->name);
+	shm__mutex_unlock(&root->lock);
+	for (size_t i = 0; i < n; i++)
+		shm__device_unref(devs[i]);
+	shm__mutex_lock(&root->lock);
 	return error;
 }
 
@@ -207,8 +227,10 @@ static void take_over(struct shm__root *root, struct metal_generic_shm *taker,
 		taker->hold.dir = (enum metal_shm_dir)((unsigned)taker->hold.dir | (unsigned)dir);
 	else
 		taker->hold.dir = dir;
-	if (queued)
+	if (queued) {
 		taker->hold.pending++;
+		atomic_fetch_add(&taker->dev->pending, 1);
+	}
 	root->owned = false;
 	shm__count(root, taker->dev, SHM__HANDOVERS, 1);
 }
@@ -224,6 +246,9 @@ static int hand_over(struct metal_generic_shm *shm, struct metal_device *dev,
 
 	if (!IS_DIR(dir))
 		return shm__error(EINVAL, "%d is not an enum metal_shm_dir", (int)dir);
+	if (root->read_only && (dir & METAL_SHM_DIR_DEV_W))
+		return shm__error(EACCES, "the memory was imported read-only; %s may not write it",
+				  dev->name);
 	shm__mutex_lock(&root->lock);
 	error = wait_turn(root, dev, dir, dir & METAL_SHM_DIR_DEV_W, &deadline);
 	view = shm__view_find(root, shm->offset, shm->size, dev);
@@ -309,6 +334,7 @@ int metal_shm_unhold(struct metal_generic_shm *shm, struct metal_device *dev, in
 			root->failed = error;
 			snprintf(root->failed_by, sizeof(root->failed_by), "%.63s", dev->name);
 		}
+		atomic_fetch_sub(&view->dev->pending, 1);
 		if (!--view->hold.pending) {
 			shm__wake_all(root->waiters);
 			end = !atomic_load(&view->refs);

@@ -48,6 +48,13 @@ bool shm__becomes_idle(struct shm__root *root)
 	return true;
 }
 
+/* Fixed from the pool's creation to its end. */
+size_t shm__pool_devices(const struct metal_shm_pool *pool, struct metal_device *const **ret_devs)
+{
+	*ret_devs = pool->devs;
+	return pool->n;
+}
+
 static void wake_up(struct metal_generic_shm *shm)
 {
 	struct shm__root *root = shm->root;

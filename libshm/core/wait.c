@@ -30,7 +30,12 @@ static int wait_once(struct metal_device *const devs[], size_t n, struct shm__wa
 	bool ask = false;
 
 	for (size_t i = 0; i < n; i++) {
-		int handle = devs[i]->ops->poll_handle ? devs[i]->ops->poll_handle(devs[i]) : -1;
+		int handle;
+
+		/* a V4L2 queue that isn't streaming reports an error without end */
+		if (!atomic_load(&devs[i]->pending))
+			continue;
+		handle = devs[i]->ops->poll_handle ? devs[i]->ops->poll_handle(devs[i]) : -1;
 
 		if (handle >= 0)
 			handles[count++] = handle;
@@ -61,7 +66,8 @@ int shm__wait_devices(struct metal_device *const devs[], size_t n, struct shm__w
 	if (error && error != -ETIMEDOUT)
 		return error;
 	for (size_t i = 0; i < n; i++)
-		shm__device_dispatch(devs[i]);
+		if (atomic_load(&devs[i]->pending))
+			shm__device_dispatch(devs[i]);
 	return error;
 }
 

@@ -146,8 +146,9 @@ static int reopen(int fd, int flags)
 
 static void a_descriptors_access_mode_is_kept(void **state)
 {
+	struct fake_importer *importer = fake_importer_new("imp", METAL_SHM_ACCESS_DMA);
 	int fd = new_memfd(4096), reader = reopen(fd, O_RDONLY), writer = reopen(fd, O_WRONLY);
-	struct metal_generic_shm *shm;
+	struct metal_generic_shm *shm, *view;
 
 	(void)state;
 	expect_refusal(writer, EACCES);
@@ -156,7 +157,13 @@ static void a_descriptors_access_mode_is_kept(void **state)
 	assert_null(metal_shm_map(shm, METAL_SHM_READ | METAL_SHM_WRITE));
 	assert_int_equal(errno, EACCES);
 	assert_non_null(metal_shm_map(shm, METAL_SHM_READ));
+	view = metal_shm_attach(shm, importer->dev);
+	assert_int_equal(metal_shm_sync_for_device(shm, importer->dev, METAL_SHM_DIR_DEV_R), 0);
+	assert_int_equal(metal_shm_sync_for_device(shm, importer->dev, METAL_SHM_DIR_DEV_W),
+			 -EACCES);
+	metal_shm_detach(view, importer->dev);
 	metal_shm_free(shm, NULL);
+	fake_importer_end(importer);
 	close(fd);
 	close(reader);
 	close(writer);

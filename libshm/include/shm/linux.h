@@ -34,7 +34,9 @@ int metal_shm_export(struct metal_generic_shm *shm, uint32_t flags);
 /**
  * Make a buffer of memory that another library or process allocated.
  *
- * The same memory imported twice is one buffer: the same handle, one more reference.
+ * The same memory imported twice is one buffer: the same handle, one more reference. What a read-only
+ * descriptor gave neither the CPU nor a device may write: some kernel drivers write through such a
+ * descriptor (vivid does), so the library refuses to hand it over for writing.
  *
  * @param borrow_fd  a DMA-BUF or memfd; stays the caller's
  * @param offset     bytes from the memory's start

@@ -316,8 +316,9 @@ int metal_shm_unmap(struct metal_generic_shm *shm, int prot);
  * @param shm  any handle attached to @p dev
  * @param dev  a device that @p shm is attached to
  * @param dir  what the device will do
- * @return 0; -EINVAL; -ENOTCONN not attached; -EIO a holder failed and its bytes are undefined;
- *         -ENODEV the device is gone; or the error of the cache operation
+ * @return 0; -EINVAL; -ENOTCONN not attached; -EACCES @p dir writes memory that was imported
+ *         read-only; -EIO a holder failed and its bytes are undefined; -ENODEV the device is gone; or
+ *         the error of the cache operation
  */
 int metal_shm_sync_for_device(struct metal_generic_shm *shm, struct metal_device *dev,
 			      enum metal_shm_dir dir);

@@ -107,6 +107,7 @@ static int import_memory(int fd, size_t size, bool dmabuf, struct metal_generic_
 	/* nobody knows who wrote it last: others may have it mapped, and devices may have written */
 	shm__mutex_lock(&(*ret_shm)->root->lock);
 	(*ret_shm)->root->shared = true;
+	(*ret_shm)->root->read_only = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
 	(*ret_shm)->root->coherence.device_dirty = dmabuf;
 	shm__mutex_unlock(&(*ret_shm)->root->lock);
 	return 0;
