@@ -306,8 +306,8 @@ struct metal_generic_shm *metal_shm_allocate_for(size_t size, struct metal_devic
 						 size_t n, metal_shm_type shm_type)
 {
 	struct metal_generic_shm *shm;
-	struct metal_device *src;
-	char *why;
+	struct metal_device *src = NULL;
+	char *why = NULL;
 	int error = shm__enter();
 
 	if (!error && (!size || (n && !devs) || n > SHM__MAX_DEVICES))

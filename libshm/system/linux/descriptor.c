@@ -139,7 +139,7 @@ struct metal_generic_shm *metal_shm_import(int borrow_fd, uint64_t offset, size_
 						: -errno;
 		shm__mutex_unlock(&import_lock);
 	}
-	if (error) {
+	if (error || !shm) {
 		shm__os_set_errno(-error);
 		return NULL;
 	}
