@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* shm-demo: frames from a camera through an OpenCL kernel to a display, and nobody copies them. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <shm/device.h>
+
+#include "montage.h"
+#include "pipeline.h"
+#include "pixels.h"
+#include "report.h"
+#include "scene.h"
+
+enum { EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_UNABLE = 3 };
+
+#define SEEN_NS INT64_C(10000000000)
+/* A commit that is written back can take this machine longer than a camera's frame lasts. */
+#define CHECKED_RATE 5
+
+static const char help[] =
+	"usage: shm-demo [OPTIONS]\n"
+	"\n"
+	"Sends frames from a camera through an OpenCL kernel to a display, in buffers that libshm\n"
+	"allocates once, and leaves a picture of the last one.\n"
+	"\n"
+	"  -c, --camera software | /dev/videoN     where frames come from (software)\n"
+	"  -d, --display picture | /dev/dri/cardN  where they go (picture: the PNG alone)\n"
+	"  -m, --memory NAME    memory of all frames: memfd, heap:system... (libshm chooses)\n"
+	"  -n, --frames N       how many to show; 0: until it is interrupted (90)\n"
+	"  -s, --size WxH       of the frames (640x480)\n"
+	"  -r, --rate N         frames a second that the camera makes (software: 30)\n"
+	"  -o, --output FILE    the picture: camera, filter, display side by side (demo.png)\n"
+	"  -j, --json FILE      the figures once more\n"
+	"      --check          compare each displayed frame with a filter in plain C; a card that\n"
+	"                       can writes back what it displays\n"
+	"      --nonce N        a number that the software camera draws and --check wants to see\n"
+	"                       on the display\n"
+	"      --fault NAME     for tests, --check must find it: frozen (the camera draws one\n"
+	"                       picture for ever), repeat (the display gets the frame before)\n"
+	"  -h, --help\n"
+	"  -V, --version\n"
+	"\n"
+	"status: 0; 1 the check failed; 2 wrong usage; 3 a device or memory can't be used\n";
+
+static int usage(const char *problem, const char *value)
+{
+	fprintf(stderr, "shm-demo: %s%s; --help lists the options\n", problem, value);
+	return EXIT_USAGE;
+}
+
+static bool parse_number(const char *text, unsigned long least, unsigned long most,
+			 unsigned long *ret)
+{
+	char *end;
+	unsigned long value;
+
+	errno = 0;
+	value = strtoul(text, &end, 0);
+	if (errno || end == text || *end || *text == '-' || value < least || value > most)
+		return false;
+	*ret = value;
+	return true;
+}
+
+static bool parse_unsigned(const char *text, unsigned least, unsigned most, unsigned *ret)
+{
+	unsigned long value;
+
+	if (!parse_number(text, least, most, &value))
+		return false;
+	*ret = (unsigned)value;
+	return true;
+}
+
+static bool parse_size(const char *text, struct demo_options *options)
+{
+	char width[8] = "";
+	const char *by = strchr(text, 'x');
+
+	if (!by || (size_t)(by - text) >= sizeof(width))
+		return false;
+	memcpy(width, text, (size_t)(by - text));
+	return parse_unsigned(width, SCENE_LEAST_WIDTH, 65535, &options->width) &&
+	       parse_unsigned(by + 1, SCENE_LEAST_HEIGHT, 65535, &options->height) &&
+	       options->width % 2 == 0;
+}
+
+static bool parse_fault(const char *text, struct demo_options *options)
+{
+	if (!strcmp(text, "frozen"))
+		options->fault = DEMO_FAULT_FROZEN;
+	else if (!strcmp(text, "repeat"))
+		options->fault = DEMO_FAULT_REPEAT;
+	return options->fault != DEMO_FAULT_NONE;
+}
+
+/* false: the value is wrong. */
+static bool take(int option, const char *value, struct demo_options *options)
+{
+	switch (option) {
+	case 'c':
+		options->camera = value;
+		return true;
+	case 'd':
+		options->display = value;
+		return true;
+	case 'm':
+		options->memory = value;
+		return true;
+	case 'o':
+		options->output = value;
+		return true;
+	case 'j':
+		options->json = value;
+		return true;
+	case 'n':
+		return parse_unsigned(value, 0, INT_MAX, &options->frames);
+	case 'r':
+		return parse_unsigned(value, 1, 1000, &options->rate);
+	case 's':
+		return parse_size(value, options);
+	case 'C':
+		options->check = true;
+		return true;
+	case 'N':
+		options->has_nonce = true;
+		return parse_unsigned(value, 0, UINT_MAX, &options->nonce);
+	default:
+		return parse_fault(value, options);
+	}
+}
+
+/* 0: go on; otherwise the exit status, plus one. */
+static int parse(int argc, char **argv, struct demo_options *options)
+{
+	static const struct option names[] = {
+		{ "camera", required_argument, NULL, 'c' },
+		{ "display", required_argument, NULL, 'd' },
+		{ "memory", required_argument, NULL, 'm' },
+		{ "frames", required_argument, NULL, 'n' },
+		{ "size", required_argument, NULL, 's' },
+		{ "rate", required_argument, NULL, 'r' },
+		{ "output", required_argument, NULL, 'o' },
+		{ "json", required_argument, NULL, 'j' },
+		{ "check", no_argument, NULL, 'C' },
+		{ "nonce", required_argument, NULL, 'N' },
+		{ "fault", required_argument, NULL, 'F' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:d:m:n:s:r:o:j:hV", names, NULL)) != -1) {
+		if (option == 'h' || option == 'V') {
+			printf(option == 'h' ? "%s" : "shm-demo %s\n",
+			       option == 'h' ? help : metal_shm_version());
+			return 1;
+		}
+		if (option == '?')
+			return 1 + EXIT_USAGE;
+		if (!take(option, optarg, options))
+			return 1 + usage("not a value for this option: ", optarg);
+	}
+	if (optind < argc)
+		return 1 + usage("what is this: ", argv[optind]);
+	if (options->has_nonce && strcmp(options->camera, "software") != 0)
+		return 1 + usage("--nonce is for the software camera", "");
+	if (options->check && !options->rate && strcmp(options->display, "picture") != 0)
+		options->rate = CHECKED_RATE;
+	return 0;
+}
+
+/* The last frame at its three places. The pipeline has stopped: what is copied now counts nowhere. */
+static int write_picture(struct pipeline *p, const char *path)
+{
+	struct montage_panel panel[MONTAGE_PANELS] = {
+		{ .title = "camera", .fourcc = DEMO_YUYV },
+		{ .title = "processed", .fourcc = DEMO_XR24 },
+		{ .title = "displayed", .fourcc = DEMO_XR24 },
+	};
+	int error;
+
+	if (!p->last.in)
+		return metal_shm_set_error(ENODATA, "no frame was shown, so there is no picture");
+	error = pixels_read(p->last.in, SEEN_NS, &panel[0].pixels);
+	if (!error)
+		error = pixels_read(p->last.out, SEEN_NS, &panel[1].pixels);
+	if (!error)
+		error = display_seen(&p->display, SEEN_NS, &panel[2].pixels);
+	if (error)
+		return error;
+	snprintf(panel[0].detail, sizeof(panel[0].detail), "%.24s YUYV #%u", p->camera.name,
+		 p->last.info.sequence);
+	snprintf(panel[1].detail, sizeof(panel[1].detail), "OpenCL XR24");
+	snprintf(panel[2].detail, sizeof(panel[2].detail), "%.24s %s",
+		 strcmp(p->display.name, "picture") != 0 ? p->display.name : "",
+		 display_evidence(&p->display));
+	return montage_write(path, panel);
+}
+
+static int complain(void)
+{
+	fprintf(stderr, "shm-demo: %s\n", metal_shm_last_error());
+	return EXIT_UNABLE;
+}
+
+static int run(struct pipeline *p, const struct demo_options *options)
+{
+	int status = 0, error;
+
+	fprintf(stderr, "shm-demo: opening devices and building the OpenCL kernel\n");
+	if (pipeline_open(p, options))
+		return complain();
+	error = pipeline_run(p);
+	if (error)
+		status = complain();
+	if (error == -EBADMSG)
+		status = EXIT_WRONG;
+	report_print(p);
+	if (options->json && report_json(p, options->json))
+		status = complain();
+	if (!status && write_picture(p, options->output))
+		status = complain();
+	if (!status)
+		printf("%-8s %s\n", "picture", options->output);
+	pipeline_close(p);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct demo_options options = {
+		.camera = "software",
+		.display = "picture",
+		.output = "demo.png",
+		.frames = 90,
+		.width = 640,
+		.height = 480,
+	};
+	struct pipeline pipeline;
+	int status = parse(argc, argv, &options);
+
+	return status ? status - 1 : run(&pipeline, &options);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+#include <shm/device.h>
+#include <shm/linux.h>
+#include <shm/observe.h>
+
+#include "report.h"
+
+struct stage {
+	const char *what, *name;
+	struct metal_device *dev;
+	const struct demo_meter *meter;
+	struct metal_generic_shm *shm; /* a frame that it leaves, or shows */
+};
+
+/* The story of a buffer, cut into what is told of it. */
+struct origin {
+	char text[2048];
+	char *memory;
+	char *refused[16]; /* "NAME: reason" each */
+	unsigned refusals;
+};
+
+static double rate(const struct demo_meter *meter)
+{
+	if (meter->frames < 2 || meter->last_ns <= meter->first_ns)
+		return 0;
+	return (meter->frames - 1) * 1e9 / (double)(meter->last_ns - meter->first_ns);
+}
+
+static uint64_t bytes_copied(const struct metal_device *dev)
+{
+	struct metal_shm_stats stats = { .struct_size = sizeof(stats) };
+	int error = dev ? metal_shm_device_stats(dev, &stats) : metal_shm_stats(&stats);
+
+	return error ? UINT64_MAX : stats.bytes_copied;
+}
+
+static const char *after(const char *line, const char *start)
+{
+	size_t length = strlen(start);
+
+	return strncmp(line, start, length) ? NULL : line + length;
+}
+
+static void read_origin(const struct metal_generic_shm *shm, struct origin *ret)
+{
+	char *save = NULL;
+
+	*ret = (struct origin){ .memory = NULL };
+	if (shm && metal_shm_explain(shm, ret->text, sizeof(ret->text)) < 0)
+		return;
+	for (char *line = strtok_r(ret->text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		const char *memory = after(line, "memory: "), *refused = after(line, "refused ");
+
+		if (memory)
+			ret->memory = line + (memory - line);
+		else if (refused && ret->refusals < sizeof(ret->refused) / sizeof(ret->refused[0]))
+			ret->refused[ret->refusals++] = line + (refused - line);
+	}
+}
+
+static const char *why(const struct pipeline *p, const struct origin *origin)
+{
+	if (p->memory)
+		return "as --memory says";
+	return origin->refusals ? "the cheapest that works with both sides"
+				: "the cheapest there is, and both sides take it";
+}
+
+static void stages_of(struct pipeline *p, struct stage ret[3])
+{
+	ret[0] =
+		(struct stage){ "camera", p->camera.name, p->camera.dev, &p->captured, p->last.in };
+	ret[1] = (struct stage){ "gpu", p->gpu.name, p->gpu.dev, &p->filtered, NULL };
+	ret[2] = (struct stage){ "display", p->display.name, p->display.dev, &p->displayed,
+				 p->last.out };
+}
+
+static void print_stage(struct pipeline *p, const struct stage *stage)
+{
+	const struct metal_shm_frame *frame = stage->shm ? metal_shm_frame_of(stage->shm) : NULL;
+	struct origin origin;
+
+	printf("%-8s %u frames, %.1f frames/s, %" PRIu64 " bytes copied: ", stage->what,
+	       stage->meter->frames, rate(stage->meter), bytes_copied(stage->dev));
+	if (!frame) {
+		printf("%s, in place%s%s\n", stage->name, p->last.in ? " by " : "",
+		       p->last.in ? gpu_path(&p->gpu, p->last.in) : "");
+		return;
+	}
+	read_origin(stage->shm, &origin);
+	printf("%s, %.4s %ux%u in %s (%s)\n", stage->name, (const char *)&frame->fourcc,
+	       frame->width, frame->height, origin.memory, why(p, &origin));
+	for (unsigned i = 0; i < origin.refusals; i++)
+		printf("         refused %s\n", origin.refused[i]);
+}
+
+void report_print(struct pipeline *p)
+{
+	struct stage stages[3];
+
+	stages_of(p, stages);
+	for (int i = 0; i < 3; i++)
+		print_stage(p, &stages[i]);
+	if (p->skipped || p->camera.damaged)
+		printf("%-8s %u frames came while others were on their way, %u were damaged\n",
+		       "left out", p->skipped, p->camera.damaged);
+	if (p->verify.wrong[0])
+		printf("%-8s failed: %s\n", "check", p->verify.wrong);
+	else if (p->options->check)
+		printf("%-8s %u of %u displayed frames (%s) equal the reference in C\n", "check",
+		       p->verify.frames, p->done, display_evidence(&p->display));
+	fflush(stdout);
+}
+
+/* Which memory it is, whoever looks: the number of its file. */
+static uint64_t inode_of(struct metal_generic_shm *shm)
+{
+	struct stat stat = { .st_ino = 0 };
+	int fd = metal_shm_export(shm, 0);
+
+	if (fd < 0)
+		return 0;
+	fstat(fd, &stat);
+	close(fd);
+	return stat.st_ino;
+}
+
+static void add(struct json_object *to, const char *key, struct json_object *value)
+{
+	json_object_object_add(to, key, value);
+}
+
+static void add_frame(const struct pipeline *p, struct json_object *json,
+		      struct metal_generic_shm *shm)
+{
+	const struct metal_shm_frame *frame = metal_shm_frame_of(shm);
+	struct json_object *refused = json_object_new_array();
+	struct origin origin;
+
+	read_origin(shm, &origin);
+	for (unsigned i = 0; i < origin.refusals; i++)
+		json_object_array_add(refused, json_object_new_string(origin.refused[i]));
+	add(json, "format", json_object_new_string_len((const char *)&frame->fourcc, 4));
+	add(json, "width", json_object_new_int64(frame->width));
+	add(json, "height", json_object_new_int64(frame->height));
+	add(json, "stride", json_object_new_int64(frame->plane[0].stride));
+	add(json, "memory", json_object_new_string(origin.memory ? origin.memory : ""));
+	add(json, "why", json_object_new_string(why(p, &origin)));
+	add(json, "refused", refused);
+	add(json, "inode", json_object_new_uint64(inode_of(shm)));
+}
+
+static struct json_object *stage_json(const struct pipeline *p, const struct stage *stage)
+{
+	struct json_object *json = json_object_new_object();
+
+	add(json, "name", json_object_new_string(stage->name));
+	add(json, "frames", json_object_new_int64(stage->meter->frames));
+	add(json, "frames_per_second", json_object_new_double(rate(stage->meter)));
+	add(json, "bytes_copied", json_object_new_uint64(bytes_copied(stage->dev)));
+	if (stage->shm)
+		add_frame(p, json, stage->shm);
+	return json;
+}
+
+static struct json_object *check_json(const struct pipeline *p)
+{
+	struct json_object *json = json_object_new_object();
+
+	add(json, "evidence", json_object_new_string(display_evidence(&p->display)));
+	add(json, "equal", json_object_new_int64(p->verify.frames));
+	add(json, "wrong", json_object_new_string(p->verify.wrong));
+	if (p->verify.has_nonce)
+		add(json, "nonce", json_object_new_int64(p->verify.nonce));
+	return json;
+}
+
+int report_json(struct pipeline *p, const char *path)
+{
+	struct json_object *json = json_object_new_object(), *gpu;
+	struct stage stages[3];
+	int error = 0;
+
+	stages_of(p, stages);
+	for (int i = 0; i < 3; i++)
+		add(json, stages[i].what, stage_json(p, &stages[i]));
+	if (p->last.in && json_object_object_get_ex(json, "gpu", &gpu)) {
+		add(gpu, "reads_by", json_object_new_string(gpu_path(&p->gpu, p->last.in)));
+		add(gpu, "writes_by", json_object_new_string(gpu_path(&p->gpu, p->last.out)));
+	}
+	add(json, "frames", json_object_new_int64(p->done));
+	add(json, "skipped", json_object_new_int64(p->skipped));
+	add(json, "damaged", json_object_new_int64(p->camera.damaged));
+	add(json, "first_sequence", json_object_new_int64(p->first_sequence));
+	add(json, "last_sequence", json_object_new_int64(p->last.info.sequence));
+	add(json, "bytes_copied", json_object_new_uint64(bytes_copied(NULL)));
+	if (p->options->check)
+		add(json, "check", check_json(p));
+	if (json_object_to_file_ext(path, json, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED))
+		error = metal_shm_set_error(errno ? errno : EIO, "%s: %s", path,
+					    json_util_get_last_err());
+	json_object_put(json);
+	return error;
+}
