@@ -20,21 +20,30 @@
 #include "node.h"
 #include "pages.h"
 
+#define SCHEME    "heap"
+#define PREFIX    SCHEME ":"
+#define NAME_SIZE (sizeof(PREFIX) - 1 + SHM__HEAP_NAME_SIZE)
+
 struct heap {
 	int fd;
-	char name[SHM__HEAP_NAME_SIZE]; /* of its node, whatever it was opened by */
+	char name[NAME_SIZE]; /* "heap:" and its node's, whatever it was opened by */
 	struct metal_shm_properties promised;
 };
 
 static const struct metal_shm_device_ops heap_ops;
 
+static const char *node_of(const struct heap *heap)
+{
+	return heap->name + strlen(PREFIX);
+}
+
 static void promise(struct heap *heap)
 {
 	struct metal_shm_properties *p = &heap->promised;
-	bool contiguous = shm__heap_is_contiguous_role(heap->name);
+	bool contiguous = shm__heap_is_contiguous_role(node_of(heap));
 
 	p->dmabuf = METAL_SHM_YES;
-	if (!contiguous && strcmp(heap->name, "system") != 0)
+	if (!contiguous && strcmp(node_of(heap), "system") != 0)
 		return;
 	p->cached = METAL_SHM_YES;
 	p->contiguous = contiguous ? METAL_SHM_YES : METAL_SHM_NO;
@@ -77,17 +86,20 @@ static int heap_allocate(struct metal_device *dev, size_t size, metal_shm_type t
 
 	(void)type;
 	error = shm__round_to_pages(size, heap->name, &rounded);
+	/* A CMA area knows by itself when it is full. */
+	if (!error && heap->promised.contiguous != METAL_SHM_YES)
+		error = shm__check_available(rounded, heap->name);
 	if (error)
 		return error;
 	fd = alloc_ioctl(heap, rounded);
 	if (fd < 0)
-		return metal_shm_set_error(-fd, "heap:%s: no %zu bytes: %s", heap->name, rounded,
+		return metal_shm_set_error(-fd, "%s: no %zu bytes: %s", heap->name, rounded,
 					   strerror(-fd));
 	/* A heap of large chunks gives more than was asked for. */
 	given = lseek(fd, 0, SEEK_END);
 	if (given < 0 || (uintmax_t)given < rounded) {
 		close(fd);
-		return metal_shm_set_error(EIO, "heap:%s gave %jd bytes for %zu", heap->name,
+		return metal_shm_set_error(EIO, "%s gave %jd bytes for %zu", heap->name,
 					   (intmax_t)given, rounded);
 	}
 	*ret_memory = (struct metal_shm_memory){ .size = (size_t)given, .os_handle = fd };
@@ -106,7 +118,7 @@ static int heap_map(struct metal_device *dev, struct metal_shm_memory *memory, i
 	const struct heap *heap = metal_shm_device_data(dev, &heap_ops);
 
 	if (heap->promised.secure == METAL_SHM_YES)
-		return metal_shm_set_error(EACCES, "heap:%s is secure: the CPU can't map it",
+		return metal_shm_set_error(EACCES, "%s is secure: the CPU can't map it",
 					   heap->name);
 	return shm__fd_map(dev, memory, prot, ret_address);
 }
@@ -142,7 +154,7 @@ static int open_node(struct heap *heap, const char *name)
 		heap->fd = shm__node_open(path, "dma_heap");
 		if (heap->fd == -ENOENT)
 			continue;
-		snprintf(heap->name, sizeof(heap->name), "%s", node);
+		snprintf(heap->name, sizeof(heap->name), PREFIX "%s", node);
 		return heap->fd < 0 ? heap->fd : 0;
 	}
 	return shm__heap_missing(name);
@@ -150,7 +162,7 @@ static int open_node(struct heap *heap, const char *name)
 
 static int heap_open(const char *rest, struct metal_device **ret_dev)
 {
-	char name[sizeof("heap:") + SHM__HEAP_NAME_SIZE];
+	char name[NAME_SIZE];
 	struct heap *heap;
 	int error;
 
@@ -159,15 +171,15 @@ static int heap_open(const char *rest, struct metal_device **ret_dev)
 		return error;
 	heap = calloc(1, sizeof(*heap));
 	if (!heap)
-		return metal_shm_set_error(ENOMEM, "heap:%s: no memory for its record", rest);
+		return metal_shm_set_error(ENOMEM, PREFIX "%s: no memory for its record", rest);
 	error = open_node(heap, rest);
 	if (error)
 		goto free_heap;
 	promise(heap);
-	error = shm__config_heap(heap->name, &heap->promised);
+	error = shm__config_heap(node_of(heap), &heap->promised);
 	if (error)
 		goto close_node;
-	snprintf(name, sizeof(name), "heap:%s", rest);
+	snprintf(name, sizeof(name), PREFIX "%s", rest);
 	error = metal_shm_device_create(&heap_ops, name, heap, ret_dev);
 	if (error)
 		goto close_node;
@@ -187,9 +199,9 @@ struct prefixed {
 static int prefix(void *user, const char *node)
 {
 	const struct prefixed *to = user;
-	char name[sizeof("heap:") + 256];
+	char name[sizeof(PREFIX) + 256];
 
-	snprintf(name, sizeof(name), "heap:%s", node);
+	snprintf(name, sizeof(name), PREFIX "%s", node);
 	return to->found(to->user, name);
 }
 
@@ -202,7 +214,7 @@ static int heap_enumerate(int (*found)(void *user, const char *name), void *user
 
 const struct metal_shm_driver shm__heap_driver = {
 	.struct_size = sizeof(shm__heap_driver),
-	.scheme = "heap",
+	.scheme = SCHEME,
 	.open = heap_open,
 	.enumerate = heap_enumerate,
 	.rank = 30,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
@@ -10,6 +11,9 @@
 #include <shm/device.h>
 
 #include "pages.h"
+
+/* Below it the look costs more than it tells. */
+#define CHECKED_SIZE ((size_t)16 << 20)
 
 size_t shm__page_size(void)
 {
@@ -28,7 +32,7 @@ int shm__round_to_pages(size_t size, const char *name, size_t *ret_size)
 }
 
 /* Pages of a memfd come at first touch: without this a hopeless size would end in a kill there. */
-static int check_machine(size_t size, const char *name)
+static int check_total(size_t size, const char *name)
 {
 	struct sysinfo info;
 	uint64_t have;
@@ -38,8 +42,38 @@ static int check_machine(size_t size, const char *name)
 	have = ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
 	if (size <= have)
 		return 0;
-	return metal_shm_set_error(ENOMEM, "%s: %zu bytes, the machine has %llu with its swap",
-				   name, size, (unsigned long long)have);
+	return metal_shm_set_error(ENOMEM, "%s: %zu bytes, the machine has %" PRIu64, name, size,
+				   have);
+}
+
+static uint64_t available(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	uint64_t all = UINT64_MAX / 1024, cma = 0;
+	char line[128];
+
+	if (!file)
+		return UINT64_MAX;
+	while (fgets(line, sizeof(line), file)) {
+		sscanf(line, "MemAvailable: %" SCNu64, &all);
+		sscanf(line, "CmaFree: %" SCNu64, &cma);
+	}
+	fclose(file);
+	/* What stays where it is can't lie in areas for what moves out of the way. */
+	return (all > cma ? all - cma : 0) * 1024;
+}
+
+int shm__check_available(size_t size, const char *name)
+{
+	uint64_t have;
+
+	if (size < CHECKED_SIZE)
+		return 0;
+	have = available();
+	if (size <= have)
+		return 0;
+	return metal_shm_set_error(ENOMEM, "%s: %zu bytes, the machine has %" PRIu64 " available",
+				   name, size, have);
 }
 
 int shm__memfd_create(size_t size, const char *name, size_t *ret_size, int *ret_fd)
@@ -51,7 +85,7 @@ int shm__memfd_create(size_t size, const char *name, size_t *ret_size, int *ret_
 	error = shm__round_to_pages(size, name, &rounded);
 	if (error)
 		return error;
-	error = check_machine(rounded, name);
+	error = check_total(rounded, name);
 	if (error)
 		return error;
 	fd = memfd_create("libshm", MFD_CLOEXEC | MFD_ALLOW_SEALING);

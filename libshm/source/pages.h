@@ -11,6 +11,12 @@ size_t shm__page_size(void);
 int shm__round_to_pages(size_t size, const char *name, size_t *ret_size);
 
 /*
+ * -ENOMEM if the machine has no @size bytes left for memory that can't be swapped: the kernel's
+ * allocators for it kill processes before they give up.
+ */
+int shm__check_available(size_t size, const char *name);
+
+/*
  * A memfd of whole pages for @size bytes, sealed against every change of its size; @name is the
  * source's, for the reason. -EOVERFLOW, -ENOMEM, -EMFILE, -ENFILE.
  */

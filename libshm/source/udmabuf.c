@@ -81,7 +81,11 @@ static int udmabuf_allocate(struct metal_device *dev, size_t size, metal_shm_typ
 	int error, memfd, fd;
 
 	(void)type;
-	error = shm__memfd_create(size, "udmabuf", &rounded, &memfd);
+	error = shm__round_to_pages(size, "udmabuf", &rounded);
+	if (!error)
+		error = shm__check_available(rounded, "udmabuf");
+	if (!error)
+		error = shm__memfd_create(rounded, "udmabuf", &rounded, &memfd);
 	if (error)
 		return error;
 	create.memfd = (uint32_t)memfd;
