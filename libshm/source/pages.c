@@ -110,6 +110,9 @@ int shm__memfd_create(size_t size, const char *name, size_t *ret_size, int *ret_
 close_fd:
 	close(fd);
 say:
+	/* The kernel's word for an inode that found no memory. */
+	if (error == ENOSPC)
+		error = ENOMEM;
 	return metal_shm_set_error(error, "%s: %s of %zu bytes: %s", name, step, rounded,
 				   strerror(error));
 }
