@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -263,92 +262,6 @@ static void property_that_is_not_promised_is_refused(void **state)
 	refuse_allocation("udmabuf", 4096, METAL_SHM_SECURE, ENOTSUP, "SECURE");
 }
 
-static void impossible_size_is_refused(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < DMABUF_SOURCES; i++) {
-		const char *name = dmabuf_sources[i];
-
-		refuse_allocation(name, 0, 0, EINVAL, "0 bytes");
-		refuse_allocation(name, SIZE_MAX, 0, EOVERFLOW, "address space");
-		refuse_allocation(name, SIZE_MAX - 4095, 0, EOVERFLOW, "address space");
-		refuse_allocation(name, (size_t)PTRDIFF_MAX, 0, EOVERFLOW, "address space");
-		refuse_allocation(name, (size_t)1 << 40, 0, ENOMEM, "1099511627776");
-	}
-}
-
-static size_t available_memory(void)
-{
-	FILE *file = fopen("/proc/meminfo", "re");
-	size_t kib = 0;
-	char line[128];
-
-	assert_non_null(file);
-	while (fgets(line, sizeof(line), file))
-		sscanf(line, "MemAvailable: %zu", &kib);
-	fclose(file);
-	return kib * KIB;
-}
-
-/* Left to itself the kernel kills processes for it before it says no: the CMA area is of no use. */
-static void size_that_would_use_up_the_machine_is_refused(void **state)
-{
-	(void)state;
-	refuse_allocation("heap:system", available_memory() - 32 * MIB, 0, ENOMEM, "available");
-}
-
-static void cma_heap_that_is_full_says_so_and_goes_on(void **state)
-{
-	struct metal_device *dev = open_device("heap:contiguous");
-	struct metal_generic_shm *shm;
-
-	(void)state;
-	assert_null(metal_shm_allocate(256 * MIB, dev, 0));
-	assert_int_equal(errno, ENOMEM);
-	assert_reason("heap:reserved");
-	assert_reason("no 268435456 bytes");
-	assert_null(metal_shm_allocate((size_t)1 << 40, dev, 0));
-	assert_reason("no 1099511627776 bytes");
-	shm = allocate(4096, dev, 0);
-	metal_shm_free(shm, dev);
-	metal_shm_device_close(dev);
-}
-
-static void udmabuf_above_the_kernels_limit_names_the_parameter(void **state)
-{
-	struct metal_device *dev = open_device("udmabuf");
-	struct metal_generic_shm *shm;
-
-	(void)state;
-	shm = allocate(64 * MIB, dev, 0);
-	metal_shm_free(shm, dev);
-	metal_shm_device_close(dev);
-	refuse_allocation("udmabuf", 64 * MIB + 1, 0, ENOMEM, "udmabuf.size_limit_mb");
-	refuse_allocation("udmabuf", 64 * MIB + 1, 0, ENOMEM, "64 MiB");
-}
-
-static void allocation_without_descriptors_left_is_refused(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < DMABUF_SOURCES; i++) {
-		struct metal_device *dev = open_device(dmabuf_sources[i]);
-		struct rlimit before, none;
-		struct metal_generic_shm *shm;
-		int error;
-
-		assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-		none = before;
-		none.rlim_cur = 0;
-		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-		shm = metal_shm_allocate(64 * KIB, dev, 0);
-		error = errno;
-		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-		assert_null(shm);
-		assert_int_equal(error, EMFILE);
-		metal_shm_device_close(dev);
-	}
-}
-
 /* As somebody without privileges, with the node as given. */
 static void refuse_nobody(const char *name, const char *node, gid_t group, mode_t mode,
 			  const char *word)
@@ -505,11 +418,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(exported_descriptor_shows_the_same_bytes),
 		cmocka_unit_test(imported_export_is_the_same_buffer),
 		cmocka_unit_test(property_that_is_not_promised_is_refused),
-		cmocka_unit_test(impossible_size_is_refused),
-		cmocka_unit_test(size_that_would_use_up_the_machine_is_refused),
-		cmocka_unit_test(cma_heap_that_is_full_says_so_and_goes_on),
-		cmocka_unit_test(udmabuf_above_the_kernels_limit_names_the_parameter),
-		cmocka_unit_test(allocation_without_descriptors_left_is_refused),
 		cmocka_unit_test(node_of_a_group_asks_to_join_it),
 		cmocka_unit_test(node_of_root_alone_asks_for_a_rule),
 		cmocka_unit_test(node_that_is_no_device_is_refused),
