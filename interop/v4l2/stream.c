@@ -87,7 +87,8 @@ void shm__v4l2_lose(struct shm__v4l2_queue *queue)
 static int watch(struct shm__v4l2_queue *queue, bool on)
 {
 	struct shm__v4l2_node *node = queue->node;
-	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET };
+	struct epoll_event event = { .events = EPOLLET | (node->queue[0] ? EPOLLIN : 0) |
+					       (node->queue[1] ? EPOLLOUT : 0) };
 
 	if (on && node->streams++)
 		return 0;
