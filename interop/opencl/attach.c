@@ -34,9 +34,9 @@ const char *metal_shm_opencl_path_name(int path)
 static int import_bytes(struct shm__cl *cl, struct shm__cl_import *import,
 			const struct metal_shm_attachment *at, bool dmabuf)
 {
-	struct shm__cl_bytes bytes = {.fd = dmabuf ? at->memory->os_handle : -1,
-				      .size = import->size,
-				      .writable = true};
+	struct shm__cl_bytes bytes = { .fd = dmabuf ? at->memory->os_handle : -1,
+				       .size = import->size,
+				       .writable = true };
 	int error;
 
 	if (import->path->maps) {
@@ -152,7 +152,7 @@ static int exact_buffer(struct shm__cl *cl, const struct shm__cl_import *import,
 static int view_buffer(struct shm__cl *cl, const struct shm__cl_import *import,
 		       const struct metal_shm_range *range, cl_mem *ret_mem)
 {
-	cl_buffer_region region = {(size_t)range->offset - import->offset, (size_t)range->length};
+	cl_buffer_region region = { (size_t)range->offset - import->offset, (size_t)range->length };
 	cl_int code = CL_SUCCESS;
 	cl_mem mem;
 
@@ -218,8 +218,8 @@ static int choose_path(struct shm__cl_view *view)
 			return 0;
 		if (error == -ENOMEM || error == -EBUSY || error == -EMFILE || error == -ENFILE)
 			result = error;
-		n = snprintf(reasons + length, sizeof(reasons) - length, "%s%s: %s",
-			     i ? "; " : "", metal_shm_opencl_path_name(paths[i]->id), why);
+		n = snprintf(reasons + length, sizeof(reasons) - length, "%s%s: %s", i ? "; " : "",
+			     metal_shm_opencl_path_name(paths[i]->id), why);
 		if (n > 0)
 			length += (size_t)n;
 		if (length >= sizeof(reasons))

@@ -6,7 +6,7 @@
 
 #include "internal.h"
 
-#define PATHS_ALL (METAL_SHM_OPENCL_PATH_BIT(METAL_SHM_OPENCL_COPY + 1) - 2)
+#define PATHS_ALL  (METAL_SHM_OPENCL_PATH_BIT(METAL_SHM_OPENCL_COPY + 1) - 2)
 #define TRIAL_SIZE 4096
 
 static bool tries(const struct shm__cl *cl, enum metal_shm_opencl_path path)
@@ -21,8 +21,7 @@ static bool copies(const struct shm__cl *cl)
 
 static bool takes_host_memory(const struct shm__cl *cl)
 {
-	return copies(cl) ||
-	       ((cl->on_cpu || cl->unified) && tries(cl, METAL_SHM_OPENCL_HOST_PTR));
+	return copies(cl) || ((cl->on_cpu || cl->unified) && tries(cl, METAL_SHM_OPENCL_HOST_PTR));
 }
 
 static bool imports(const struct shm__cl *cl)
@@ -195,10 +194,11 @@ free_cl:
 int metal_shm_opencl_open_with(const struct metal_shm_opencl_options *options,
 			       struct metal_device **ret_dev)
 {
-	struct metal_shm_opencl_options all = {0};
+	struct metal_shm_opencl_options all = { 0 };
 
 	if (!options || !ret_dev || options->struct_size < sizeof(options->struct_size))
-		return metal_shm_set_error(EINVAL, "metal_shm_opencl_open: NULL, or no struct_size");
+		return metal_shm_set_error(EINVAL,
+					   "metal_shm_opencl_open: NULL, or no struct_size");
 	memcpy(&all, options,
 	       options->struct_size < sizeof(all) ? options->struct_size : sizeof(all));
 	if (all.flags & ~METAL_SHM_OPENCL_ALLOW_COPY || all.paths & ~PATHS_ALL || all.reserved)
@@ -236,7 +236,7 @@ cl_command_queue metal_shm_opencl_queue(struct metal_device *gpu)
 
 static int open_by_name(const char *rest, struct metal_device **ret_dev)
 {
-	const struct metal_shm_opencl_options options = {.struct_size = sizeof(options)};
+	const struct metal_shm_opencl_options options = { .struct_size = sizeof(options) };
 
 	return open_device(&options, rest, ret_dev);
 }

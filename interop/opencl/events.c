@@ -69,7 +69,7 @@ void shm__cl_completion_ref(struct shm__cl_completion *completion)
 
 static void expire_in(const struct shm__cl_notifier *notifier, long ns)
 {
-	const struct itimerspec in = {.it_value = {.tv_nsec = ns}};
+	const struct itimerspec in = { .it_value = { .tv_nsec = ns } };
 
 	timerfd_settime(notifier->fd, 0, &in, NULL);
 }

@@ -98,8 +98,8 @@ static int describe_plane(const struct shm__cl_view *view, unsigned index,
 		return error;
 	*plane = (struct shm__cl_plane){
 		.bytes = format.bytes[index],
-		.width = (frame->width + format.block_width[index] - 1u) /
-			 format.block_width[index],
+		.width =
+			(frame->width + format.block_width[index] - 1u) / format.block_width[index],
 		.height = (frame->height + format.block_height[index] - 1u) /
 			  format.block_height[index],
 		.stride = frame->plane[index].stride,
@@ -118,8 +118,9 @@ static int plane_buffer(struct shm__cl *cl, cl_mem import, const struct shm__cl_
 	cl_int code = CL_SUCCESS;
 
 	if (plane->stride % (cl->pitch_pixels * plane->bytes))
-		return metal_shm_set_error(ENOTSUP, "a stride of %zu where images on buffers need "
-						    "multiples of %zu",
+		return metal_shm_set_error(ENOTSUP,
+					   "a stride of %zu where images on buffers need "
+					   "multiples of %zu",
 					   plane->stride, cl->pitch_pixels * plane->bytes);
 	if (plane->offset % cl->base_alignment)
 		return metal_shm_set_error(ENOTSUP, "the plane must start at a multiple of %zu",
@@ -174,9 +175,9 @@ static int make(struct shm__cl_view *view, bool on_buffer, const struct shm__cl_
 	error = shm__cl_prove_image(view, on_buffer, plane);
 	if (error)
 		return error;
-	error = shm__cl_image_make(cl, import->mem, import->mapping ? import->mapping->address : NULL,
-				   import->writable, plane, on_buffer ? ret_buffer : NULL,
-				   ret_image);
+	error = shm__cl_image_make(
+		cl, import->mem, import->mapping ? import->mapping->address : NULL,
+		import->writable, plane, on_buffer ? ret_buffer : NULL, ret_image);
 	if (error || on_buffer)
 		return error;
 	error = shm__cl_mapping_bind(import->mapping, *ret_image);

@@ -22,7 +22,7 @@ struct shm__cl;
 
 /* Bytes that a path imports: a whole memory, or for a copy the range of one view. */
 struct shm__cl_bytes {
-	int fd;	       /* of a DMA-BUF; else -1 */
+	int fd;        /* of a DMA-BUF; else -1 */
 	void *address; /* where a path maps; else NULL */
 	size_t size;
 	bool writable;
@@ -73,7 +73,7 @@ struct shm__cl_import {
 	bool writable;
 	bool exact; /* kernels see the mapping's own addresses */
 	unsigned views;
-	unsigned acquired;	 /* acquires without their release */
+	unsigned acquired;       /* acquires without their release */
 	cl_event acquired_event; /* of the first of them, where the path has commands */
 };
 
@@ -121,10 +121,10 @@ struct shm__cl {
 	bool out_of_order; /* the default queue */
 	cl_platform_id platform;
 	cl_device_id device;
-	bool on_cpu;	    /* kernels are run by CPUs of this process */
-	bool unified;	    /* the device's memory is the host's */
+	bool on_cpu;  /* kernels are run by CPUs of this process */
+	bool unified; /* the device's memory is the host's */
 	bool images;
-	bool several;	    /* devices in the context */
+	bool several; /* devices in the context */
 	uint32_t flags, paths;
 	size_t base_alignment; /* bytes, of a sub-buffer's start */
 	uint32_t pitch_pixels; /* multiple of an image row on a buffer; 0: none such */
@@ -169,8 +169,7 @@ int shm__cl_view_of(struct metal_device *gpu, struct metal_generic_shm *shm,
 int shm__cl_mapping_open(const struct metal_shm_attachment *at, bool *ret_writable,
 			 struct shm__cl_mapping **ret_mapping);
 int shm__cl_mapping_bind(struct shm__cl_mapping *mapping, cl_mem mem);
-void shm__cl_mapping_close(struct shm__cl_mapping *mapping,
-			   const struct metal_shm_attachment *at);
+void shm__cl_mapping_close(struct shm__cl_mapping *mapping, const struct metal_shm_attachment *at);
 
 /* scratch.c */
 struct shm__cl_scratch {
@@ -197,8 +196,8 @@ int shm__cl_scratch_end(const struct shm__cl *cl, const struct shm__cl_scratch *
 /* proofs.c */
 uint32_t shm__cl_nonce(void);
 int shm__cl_proof_queue(struct shm__cl *cl, cl_command_queue *ret_queue);
-int shm__cl_proof_kernel(struct shm__cl *cl, unsigned program, const char *source,
-			 const char *name, cl_kernel *ret_kernel);
+int shm__cl_proof_kernel(struct shm__cl *cl, unsigned program, const char *source, const char *name,
+			 cl_kernel *ret_kernel);
 int shm__cl_recall(struct shm__cl *cl, const char *key, bool *ret_found, bool *ret_exact);
 void shm__cl_remember(struct shm__cl *cl, const char *key, int error, bool exact);
 void shm__cl_forget_proofs(struct shm__cl *cl);

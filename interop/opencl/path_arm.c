@@ -17,8 +17,8 @@ static int arm_usable(const struct shm__cl *cl, int fd)
  */
 static int arm_import(struct shm__cl *cl, const struct shm__cl_bytes *bytes, cl_mem *ret_mem)
 {
-	static const cl_import_properties_arm properties[] = {CL_IMPORT_TYPE_ARM,
-							      CL_IMPORT_TYPE_DMA_BUF_ARM, 0};
+	static const cl_import_properties_arm properties[] = { CL_IMPORT_TYPE_ARM,
+							       CL_IMPORT_TYPE_DMA_BUF_ARM, 0 };
 	cl_mem_flags flags = bytes->writable ? CL_MEM_READ_WRITE : CL_MEM_READ_ONLY;
 	cl_int code = CL_SUCCESS;
 	int fd = bytes->fd;

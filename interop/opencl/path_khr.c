@@ -30,7 +30,8 @@ static int khr_import(struct shm__cl *cl, const struct shm__cl_bytes *bytes, cl_
 
 	if (cl->several)
 		properties[2] = CL_DEVICE_HANDLE_LIST_KHR;
-	mem = clCreateBufferWithProperties(cl->context, properties, flags, bytes->size, NULL, &code);
+	mem = clCreateBufferWithProperties(cl->context, properties, flags, bytes->size, NULL,
+					   &code);
 	if (!mem)
 		return shm__cl_error(code, "clCreateBufferWithProperties");
 	*ret_mem = mem;

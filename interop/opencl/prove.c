@@ -38,7 +38,7 @@ static void prepare(struct exchange *x, void *check, size_t size)
 {
 	uint32_t *words = check;
 
-	*x = (struct exchange){.nonce = shm__cl_nonce(), .last = size / 4 - 2 * WORDS};
+	*x = (struct exchange){ .nonce = shm__cl_nonce(), .last = size / 4 - 2 * WORDS };
 	memcpy(x->saved[0], words, sizeof(x->saved[0]));
 	memcpy(x->saved[1], words + x->last, sizeof(x->saved[1]));
 	for (uint32_t i = 0; i < WORDS; i++) {
@@ -126,7 +126,7 @@ release_kernel:
 static int exchange(struct shm__cl *cl, const struct shm__cl_path *path,
 		    const struct shm__cl_scratch *scratch, cl_mem mem, struct exchange *x)
 {
-	const struct shm__cl_transfer all = {.mem = mem};
+	const struct shm__cl_transfer all = { .mem = mem };
 	cl_command_queue queue;
 	cl_int code = CL_SUCCESS;
 	int error, ended;
@@ -153,7 +153,7 @@ static int exchange(struct shm__cl *cl, const struct shm__cl_path *path,
 static int prove(struct shm__cl *cl, const struct shm__cl_path *path,
 		 const struct shm__cl_scratch *scratch, bool *ret_exact)
 {
-	struct exchange x = {0};
+	struct exchange x = { 0 };
 	cl_mem mem = NULL;
 	int error, after;
 
@@ -246,7 +246,7 @@ static int use(struct shm__cl *cl, struct metal_generic_shm *shm, cl_mem mem, st
 int shm__cl_trial(struct metal_device *dev, struct metal_generic_shm *shm)
 {
 	const int prot = METAL_SHM_READ | METAL_SHM_WRITE;
-	struct exchange x = {0};
+	struct exchange x = { 0 };
 	size_t size = metal_shm_size(shm);
 	cl_mem mem;
 	char *address;

@@ -39,15 +39,15 @@ static struct channels channels_of(const cl_image_format *format)
 {
 	switch (format->image_channel_order) {
 	case CL_R:
-		return (struct channels){.mask = 1};
+		return (struct channels){ .mask = 1 };
 	case CL_RG:
-		return (struct channels){.mask = 3, .byte = {0, 1}};
+		return (struct channels){ .mask = 3, .byte = { 0, 1 } };
 	case CL_RGB:
-		return (struct channels){.mask = 7, .is_565 = true};
+		return (struct channels){ .mask = 7, .is_565 = true };
 	case CL_BGRA:
-		return (struct channels){.mask = 15, .byte = {2, 1, 0, 3}};
+		return (struct channels){ .mask = 15, .byte = { 2, 1, 0, 3 } };
 	default:
-		return (struct channels){.mask = 15, .byte = {0, 1, 2, 3}};
+		return (struct channels){ .mask = 15, .byte = { 0, 1, 2, 3 } };
 	}
 }
 
@@ -116,7 +116,7 @@ release_kernel:
 static int launch_acquired(struct shm__cl *cl, const struct shm__cl_path *path, cl_mem import,
 			   const cl_mem images[2], uint32_t nonce, cl_uint seen[WIDTH])
 {
-	const struct shm__cl_transfer all = {.mem = import};
+	const struct shm__cl_transfer all = { .mem = import };
 	cl_command_queue queue;
 	cl_int code = CL_SUCCESS;
 	int error = shm__cl_proof_queue(cl, &queue);
@@ -144,7 +144,7 @@ static int exchange(struct shm__cl *cl, const struct shm__cl_path *path,
 	struct channels channels = channels_of(&plane->format);
 	unsigned char *check = scratch->check, expected[WIDTH * 4];
 	uint32_t heard = shm__cl_nonce(), told = ~heard;
-	cl_uint seen[WIDTH] = {0};
+	cl_uint seen[WIDTH] = { 0 };
 	int error, ended;
 
 	error = shm__cl_scratch_begin(cl, scratch);
@@ -184,7 +184,7 @@ static int prove(struct shm__cl_view *view, const struct shm__cl_scratch *scratc
 		.height = 2,
 		.stride = (WIDTH * bytes + step - 1) / step * step,
 	};
-	cl_mem import = NULL, buffers[2] = {NULL}, images[2] = {NULL};
+	cl_mem import = NULL, buffers[2] = { NULL }, images[2] = { NULL };
 	struct shm__cl *cl = view->cl;
 	int error = 0;
 
@@ -213,7 +213,8 @@ static int prove(struct shm__cl_view *view, const struct shm__cl_scratch *scratc
 	return error;
 }
 
-int shm__cl_prove_image(struct shm__cl_view *view, bool on_buffer, const struct shm__cl_plane *plane)
+int shm__cl_prove_image(struct shm__cl_view *view, bool on_buffer,
+			const struct shm__cl_plane *plane)
 {
 	const struct shm__cl_path *path = view->import->path;
 	const char *kind = view->kind;

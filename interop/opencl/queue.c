@@ -25,7 +25,8 @@ static int check_queue(const struct shm__cl *cl, cl_command_queue *queue, bool *
 	}
 	code = clGetCommandQueueInfo(*queue, CL_QUEUE_CONTEXT, sizeof(context), &context, NULL);
 	if (code == CL_SUCCESS)
-		code = clGetCommandQueueInfo(*queue, CL_QUEUE_DEVICE, sizeof(device), &device, NULL);
+		code = clGetCommandQueueInfo(*queue, CL_QUEUE_DEVICE, sizeof(device), &device,
+					     NULL);
 	if (code == CL_SUCCESS)
 		code = clGetCommandQueueInfo(*queue, CL_QUEUE_PROPERTIES, sizeof(properties),
 					     &properties, NULL);
@@ -59,7 +60,7 @@ static cl_int enqueue_path_acquire(struct shm__cl_view *view, cl_command_queue q
 {
 	struct shm__cl_transfer transfer = transfer_of(view);
 	struct shm__cl_import *import = view->import;
-	cl_event events[2] = {import->acquired_event};
+	cl_event events[2] = { import->acquired_event };
 	cl_int code;
 
 	if (!import->acquired) {

@@ -18,7 +18,7 @@
 
 #define SCRATCH_SIZE 16384u
 #define READ_WRITE   (METAL_SHM_READ | METAL_SHM_WRITE)
-#define DMABUF	     "dmabuf:"
+#define DMABUF       "dmabuf:"
 
 /* A DMA-BUF's exporter as the kernel names it. */
 static void exporter(int fd, char *name, size_t size)
@@ -96,8 +96,8 @@ static int same_kind(const char *kind, struct shm__cl_scratch *scratch)
 	if (error < 0)
 		return error;
 	scratch->own_fd = error;
-	scratch->check = mmap(NULL, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-			      scratch->own_fd, 0);
+	scratch->check =
+		mmap(NULL, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, scratch->own_fd, 0);
 	if (scratch->check == MAP_FAILED) {
 		scratch->check = NULL;
 		return metal_shm_set_error(errno, "mmap: %s", strerror(errno));
@@ -163,7 +163,7 @@ int shm__cl_scratch_make(const struct shm__cl *cl, const struct shm__cl_path *pa
 	int error;
 
 	*ret = (struct shm__cl_scratch){
-		.bytes = {.fd = -1, .writable = true},
+		.bytes = { .fd = -1, .writable = true },
 		.own_fd = -1,
 		.at = at,
 	};
@@ -192,7 +192,7 @@ void shm__cl_scratch_free(struct shm__cl_scratch *scratch)
 
 static int sync_dmabuf(int fd, uint64_t flags)
 {
-	struct dma_buf_sync arg = {.flags = flags};
+	struct dma_buf_sync arg = { .flags = flags };
 
 	while (ioctl(fd, DMA_BUF_IOCTL_SYNC, &arg) < 0)
 		if (errno != EINTR && errno != EAGAIN)
@@ -209,8 +209,8 @@ int shm__cl_scratch_begin(const struct shm__cl *cl, const struct shm__cl_scratch
 {
 	if (scratch->bytes.fd < 0 || (cl->on_cpu && scratch->whole))
 		return 0;
-	return sync_dmabuf(scratch->bytes.fd,
-		    DMA_BUF_SYNC_START | (cl->on_cpu ? DMA_BUF_SYNC_WRITE : DMA_BUF_SYNC_RW));
+	return sync_dmabuf(scratch->bytes.fd, DMA_BUF_SYNC_START | (cl->on_cpu ? DMA_BUF_SYNC_WRITE
+									       : DMA_BUF_SYNC_RW));
 }
 
 int shm__cl_scratch_end(const struct shm__cl *cl, const struct shm__cl_scratch *scratch)
@@ -218,5 +218,5 @@ int shm__cl_scratch_end(const struct shm__cl *cl, const struct shm__cl_scratch *
 	if (scratch->bytes.fd < 0 || (cl->on_cpu && scratch->whole))
 		return 0;
 	return sync_dmabuf(scratch->bytes.fd,
-		    DMA_BUF_SYNC_END | (cl->on_cpu ? DMA_BUF_SYNC_WRITE : DMA_BUF_SYNC_RW));
+			   DMA_BUF_SYNC_END | (cl->on_cpu ? DMA_BUF_SYNC_WRITE : DMA_BUF_SYNC_RW));
 }

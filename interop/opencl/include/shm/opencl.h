@@ -44,9 +44,9 @@ extern "C" {
 /** How a memory became a cl_mem, in the order in which the ways are tried. */
 enum metal_shm_opencl_path {
 	METAL_SHM_OPENCL_ARM_IMPORT = 1, /**< cl_arm_import_memory of the DMA-BUF */
-	METAL_SHM_OPENCL_KHR_EXTERNAL,	 /**< cl_khr_external_memory of the DMA-BUF */
-	METAL_SHM_OPENCL_HOST_PTR,	 /**< CL_MEM_USE_HOST_PTR over a mapping */
-	METAL_SHM_OPENCL_COPY,		 /**< bytes copied at acquire and release, where asked for */
+	METAL_SHM_OPENCL_KHR_EXTERNAL,   /**< cl_khr_external_memory of the DMA-BUF */
+	METAL_SHM_OPENCL_HOST_PTR,       /**< CL_MEM_USE_HOST_PTR over a mapping */
+	METAL_SHM_OPENCL_COPY, /**< bytes copied at acquire and release, where asked for */
 };
 
 /** A path's bit in struct metal_shm_opencl_options' paths. */
@@ -58,11 +58,12 @@ enum metal_shm_opencl_path {
 /** How to open a device. Set struct_size, leave the rest 0 for the defaults. */
 struct metal_shm_opencl_options {
 	uint32_t struct_size;
-	uint32_t flags;		/**< METAL_SHM_OPENCL_ALLOW_COPY or 0 */
-	uint32_t paths;		/**< METAL_SHM_OPENCL_PATH_BITs to try; 0 for all */
-	uint32_t reserved;	/**< 0 */
-	cl_context context;	/**< NULL, with queue: as metal_shm_device_open("opencl") */
-	cl_command_queue queue; /**< of context, a host queue; its device is the one that is opened */
+	uint32_t flags;     /**< METAL_SHM_OPENCL_ALLOW_COPY or 0 */
+	uint32_t paths;     /**< METAL_SHM_OPENCL_PATH_BITs to try; 0 for all */
+	uint32_t reserved;  /**< 0 */
+	cl_context context; /**< NULL, with queue: as metal_shm_device_open("opencl") */
+	cl_command_queue
+		queue; /**< of context, a host queue; its device is the one that is opened */
 };
 
 /**
