@@ -9,7 +9,7 @@ import sys
 import tree as lint
 
 SOURCES = ('*.c', '*.h', '*.cl', '*.S', '*.ld', '*.py', '*.sh', '*.map', '*.config', '*.list',
-           '*meson.build', 'meson_options.txt', '*Makefile', '*Kbuild', '*.clang-format',
+           '*.supp', '*meson.build', 'meson_options.txt', '*Makefile', '*Kbuild', '*.clang-format',
            '*.clang-tidy', '.editorconfig', '.gitignore')
 LICENCE = re.compile(r'SPDX-License-Identifier: (\S+)')
 # The first folder of paths that mean the same everywhere.

@@ -24,8 +24,8 @@ import mutants                  # noqa: E402
 from progress import Progress   # noqa: E402
 from tree import Tree           # noqa: E402
 
-SETUP = ['-Db_sanitize=address,undefined', '-Doptimization=0', '-Dwerror=false', '-Dtools=false',
-         '-Dsamples=false']
+SETUP = ['-Dauto_features=enabled', '-Dtools=false', '-Dsamples=false', '-Dwerror=false',
+         '-Db_sanitize=address,undefined', '-Doptimization=0']
 PROCESSORS = os.cpu_count() or 1
 TIME_LIMIT = 30     # seconds for a program; one that hangs has noticed, too
 
