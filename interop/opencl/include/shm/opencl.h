@@ -160,7 +160,7 @@ int metal_shm_opencl_path(struct metal_device *gpu, struct metal_generic_shm *sh
  * A path's name for messages.
  *
  * @param path  an enum metal_shm_opencl_path
- * @return "arm-import", "khr-external", "host-pointer", "copy"; "unknown" for anything else
+ * @return "arm-import", "khr-external", "host-pointer", "copy"; "unknown" for anything else; never NULL
  */
 const char *metal_shm_opencl_path_name(int path);
 
@@ -172,7 +172,7 @@ const char *metal_shm_opencl_path_name(int path);
  * @param gpu  an OpenCL device
  * @param shm  any handle whose range is attached to @p gpu
  * @param dir  what the commands up to the release do with the bytes
- * @return as there
+ * @return 0; -EINVAL, -ENOTCONN, -EACCES, -EIO, -ENODEV, -ENOMEM as there
  */
 int metal_shm_opencl_acquire(struct metal_device *gpu, struct metal_generic_shm *shm,
 			     enum metal_shm_dir dir);
@@ -184,7 +184,7 @@ int metal_shm_opencl_acquire(struct metal_device *gpu, struct metal_generic_shm 
  *
  * @param gpu  an OpenCL device
  * @param shm  as acquired
- * @return as there
+ * @return 0; -EINVAL, -ENOTCONN, -ENOMEM as there
  */
 int metal_shm_opencl_release(struct metal_device *gpu, struct metal_generic_shm *shm);
 
