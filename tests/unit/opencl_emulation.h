@@ -19,14 +19,20 @@
 static struct emulation {
 	bool copies_buffers, copies_images; /* CL_MEM_USE_HOST_PTR is quietly a copy */
 	bool copies_imports;
-	bool forgets_callbacks;
-	bool arm, khr;    /* has the extension */
-	bool dmabufs;     /* every memfd passes for a DMA-BUF of an unknown exporter */
-	unsigned fail_at; /* which call from now on fails; 0: none */
-	unsigned failed;  /* calls that did */
+	bool defers_callbacks; /* until long after the device was closed */
+	bool arm, khr;         /* has the extension */
+	bool dmabufs;          /* every memfd passes for a DMA-BUF of an unknown exporter */
+	unsigned fail_at;      /* which call from now on fails; 0: none */
+	unsigned failed;       /* calls that did */
 	unsigned arm_imports, khr_imports;
 	unsigned acquires, releases; /* of the khr extension */
 	unsigned starts, ends;       /* DMA_BUF_IOCTL_SYNC */
+	unsigned deferred;
+	struct {
+		cl_event event;
+		void(CL_CALLBACK *notify)(cl_event, cl_int, void *);
+		void *user;
+	} callbacks[8];
 } emu;
 
 #define REAL(function)                                     \
@@ -146,7 +152,13 @@ cl_int clSetEventCallback(cl_event event, cl_int type,
 	REAL(clSetEventCallback);
 	if (fails())
 		return CL_OUT_OF_HOST_MEMORY;
-	return emu.forgets_callbacks ? CL_SUCCESS : real(event, type, notify, user);
+	if (!emu.defers_callbacks || emu.deferred == 8)
+		return real(event, type, notify, user);
+	clRetainEvent(event);
+	emu.callbacks[emu.deferred].event = event;
+	emu.callbacks[emu.deferred].notify = notify;
+	emu.callbacks[emu.deferred++].user = user;
+	return CL_SUCCESS;
 }
 
 struct emulated_mapping {
@@ -330,8 +342,14 @@ static inline int emulation_setup(void **state)
 
 static inline int emulation_teardown(void **state)
 {
+	int error = fixture_teardown(state);
+
+	for (unsigned i = 0; i < emu.deferred; i++) {
+		emu.callbacks[i].notify(emu.callbacks[i].event, CL_COMPLETE, emu.callbacks[i].user);
+		clReleaseEvent(emu.callbacks[i].event);
+	}
 	emu = (struct emulation){ 0 };
-	return fixture_teardown(state);
+	return error;
 }
 
 #define emulation_case(name) \

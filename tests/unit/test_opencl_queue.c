@@ -239,23 +239,6 @@ static void each_acquire_needs_its_release(void **state)
 	shared_end(&s, fx.gpu);
 }
 
-static void a_failed_command_is_the_next_owners_error_once(void **state)
-{
-	struct shared s = shared_new(fx.gpu);
-	cl_event gate = gate_new();
-
-	(void)state;
-	assert_int_equal(metal_shm_opencl_acquire(fx.gpu, s.shm, DEV_W), 0);
-	assert_int_equal(
-		metal_shm_opencl_enqueue_release(fx.gpu, fx.out_of_order, s.shm, 1, &gate, NULL),
-		0);
-	clSetUserEventStatus(gate, -1);
-	assert_int_equal(metal_shm_sync_for_cpu(s.shm, DEV_W), -EIO);
-	assert_int_equal(metal_shm_sync_for_cpu(s.shm, DEV_W), 0);
-	clReleaseEvent(gate);
-	shared_end(&s, fx.gpu);
-}
-
 static void everything_may_go_right_after_the_release(void **state)
 {
 	struct metal_shm_stats stats = { .struct_size = sizeof(stats) };
@@ -368,7 +351,6 @@ int main(int argc, char **argv)
 		opencl_case(a_release_without_events_waits_for_all_of_an_out_of_order_queue),
 		opencl_case(a_copy_follows_the_events_of_an_out_of_order_queue),
 		opencl_case(each_acquire_needs_its_release),
-		opencl_case(a_failed_command_is_the_next_owners_error_once),
 		opencl_case(everything_may_go_right_after_the_release),
 		opencl_case(a_device_closed_with_work_queued_still_gives_the_bytes_back),
 		opencl_case(four_threads_share_a_device),

@@ -64,18 +64,39 @@ static void an_image_that_is_secretly_a_copy_is_found_out_apart_from_buffers(voi
 	metal_shm_free(shm, NULL);
 }
 
-static void a_forgotten_callback_delays_and_never_hangs(void **state)
+static void a_callback_after_the_end_harms_nothing_and_nobody_waits_for_it(void **state)
 {
 	struct metal_generic_shm *shm = metal_shm_allocate(SIZE, fx.memfd, 0);
 	struct metal_generic_shm *view = metal_shm_attach(shm, fx.gpu);
 
 	(void)state;
-	emu.forgets_callbacks = true;
+	emu.defers_callbacks = true;
 	for (int i = 0; i < 3; i++) {
 		run_on(fx.gpu, shm, "fill", 1);
 		assert_int_equal(metal_shm_sync_for_cpu_timeout(shm, DEV_RW, INT64_C(5000000000)),
 				 0);
 	}
+	metal_shm_detach(view, fx.gpu);
+	metal_shm_free(shm, NULL);
+}
+
+/* PoCL 3.1 calls nobody back about it. */
+static void a_failed_command_is_the_next_owners_error_once(void **state)
+{
+	struct metal_generic_shm *shm = metal_shm_allocate(SIZE, fx.memfd, 0);
+	struct metal_generic_shm *view = metal_shm_attach(shm, fx.gpu);
+	cl_int code;
+	cl_event gate = clCreateUserEvent(fx.context, &code);
+
+	(void)state;
+	emu.defers_callbacks = true;
+	assert_int_equal(metal_shm_opencl_acquire(fx.gpu, shm, DEV_W), 0);
+	assert_int_equal(
+		metal_shm_opencl_enqueue_release(fx.gpu, fx.out_of_order, shm, 1, &gate, NULL), 0);
+	clSetUserEventStatus(gate, -1);
+	assert_int_equal(metal_shm_sync_for_cpu(shm, DEV_W), -EIO);
+	assert_int_equal(metal_shm_sync_for_cpu(shm, DEV_W), 0);
+	clReleaseEvent(gate);
 	metal_shm_detach(view, fx.gpu);
 	metal_shm_free(shm, NULL);
 }
@@ -271,7 +292,8 @@ int main(int argc, char **argv)
 		emulation_case(a_buffer_that_is_secretly_a_copy_is_found_out),
 		emulation_case(a_copying_runtime_serves_who_allows_copies),
 		emulation_case(an_image_that_is_secretly_a_copy_is_found_out_apart_from_buffers),
-		emulation_case(a_forgotten_callback_delays_and_never_hangs),
+		emulation_case(a_callback_after_the_end_harms_nothing_and_nobody_waits_for_it),
+		emulation_case(a_failed_command_is_the_next_owners_error_once),
 		emulation_case(each_failing_call_is_reported_and_leaves_nothing),
 		emulation_case(each_failing_call_of_a_copy_is_reported_and_leaves_nothing),
 		emulation_case(
