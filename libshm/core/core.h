@@ -130,7 +130,8 @@ struct shm__root {
 	char name[64];
 	struct metal_generic_shm *buffer; /* the handle of the whole, while there is one */
 	struct metal_generic_shm *views;
-	void *address; /* of the cached mapping */
+	unsigned pending; /* queued works of all views */
+	void *address;    /* of the cached mapping */
 	int prot;
 	unsigned map_users[2];
 	bool written; /* the program could write since the last END: mapped so and its own */
@@ -154,16 +155,14 @@ void shm__log(enum metal_shm_log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 bool shm__logs(enum metal_shm_log_level level);
 void shm__misuse(const char *call, const char *what);
-int shm__enter(void);
+int shm__refuse_fork(void);
 
 /* stats.c */
 extern struct shm__counters shm__process;
-void shm__count(struct shm__root *root, struct metal_device *dev, enum shm__counter counter,
-		uint64_t n);
 void shm__count_back(enum shm__counter counter, uint64_t n);
 
 /* device.c */
-int shm__device_check(const struct metal_device *dev);
+int shm__not_a_device(void);
 void shm__device_ref(struct metal_device *dev);
 void shm__device_unref(struct metal_device *dev);
 int shm__device_dispatch(struct metal_device *dev);
@@ -172,8 +171,9 @@ bool shm__gives(const struct metal_device *dev);
 bool shm__uses(const struct metal_device *dev);
 
 /* handle.c */
-int shm__handle_check(const struct metal_generic_shm *shm);
-int shm__handle_alive(const struct metal_generic_shm *shm);
+int shm__not_a_handle(void);
+int shm__freed_handle(void);
+int shm__not_alive(const struct metal_generic_shm *shm, const struct metal_device *dev);
 struct metal_generic_shm *shm__handle_new(enum shm__kind kind, struct shm__root *root,
 					  size_t offset, size_t size);
 void shm__handle_drop_use(struct metal_generic_shm *shm, bool part);
@@ -201,9 +201,7 @@ struct shm__plan shm__decide(struct shm__coherence now, unsigned taker, enum met
 			     bool coherent);
 
 /* ownership.c */
-int shm__apply(struct shm__root *root, const struct shm__plan *plan);
 int shm__settle_locked(struct shm__root *root);
-bool shm__pending(const struct shm__root *root);
 
 /* wait.c */
 struct shm__deadline {
@@ -217,13 +215,10 @@ void shm__wake_all(struct shm__waiter *list);
 void shm__waiter_remove(struct shm__waiter **list, struct shm__waiter *waiter);
 
 /* view.c */
-struct metal_generic_shm *shm__view_find(struct shm__root *root, size_t offset, size_t size,
-					 const struct metal_device *dev);
 void shm__view_end(struct metal_generic_shm *view);
 
 /* pool.c */
 void shm__pool_return(struct shm__root *root);
-bool shm__becomes_idle(struct shm__root *root);
 size_t shm__pool_devices(const struct metal_shm_pool *pool, struct metal_device *const **ret_devs);
 
 /* choose.c */
@@ -235,5 +230,7 @@ const char *shm__fourcc(uint32_t fourcc, char text[static 12]);
 
 /* frame.c */
 int shm__frame_check(const struct metal_shm_frame *frame, uint64_t size);
+
+#include "fast.h"
 
 #endif

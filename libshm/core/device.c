@@ -11,15 +11,9 @@ static shm__mutex drivers_lock = SHM__MUTEX_INITIALISER;
 static const struct metal_shm_driver *drivers[MAX_DRIVERS];
 static size_t driver_count;
 
-int shm__device_check(const struct metal_device *dev)
+int shm__not_a_device(void)
 {
-	int error = shm__enter();
-
-	if (error)
-		return error;
-	if (!dev || atomic_load_explicit(&dev->tag, memory_order_relaxed) != SHM__DEVICE_TAG)
-		return shm__error(EINVAL, "not a device of libshm");
-	return 0;
+	return shm__error(EINVAL, "not a device of libshm");
 }
 
 bool shm__gives(const struct metal_device *dev)
@@ -58,8 +52,10 @@ static void lock_drivers(void)
 
 int metal_shm_driver_register(const struct metal_shm_driver *driver)
 {
-	int error;
+	int error = shm__enter();
 
+	if (error)
+		return error;
 	if (!driver || driver->struct_size < sizeof(*driver) || !driver->scheme || !driver->open ||
 	    !driver->scheme[0] || strchr(driver->scheme, ':'))
 		return shm__error(EINVAL, "a driver needs struct_size, scheme and open");

@@ -61,6 +61,8 @@ int metal_shm_set_error(int error, const char *format, ...)
 
 void metal_shm_set_log(metal_shm_log_fn fn, void *user, enum metal_shm_log_level level)
 {
+	if (shm__os_forked())
+		return;
 	shm__mutex_lock(&log_lock);
 	log_fn = fn;
 	log_user = user;
@@ -98,9 +100,7 @@ void shm__misuse(const char *call, const char *what)
 }
 
 /* Locks and descriptors of a forked child are shared with or torn from its parent's. */
-int shm__enter(void)
+int shm__refuse_fork(void)
 {
-	if (shm__os_forked())
-		return shm__error(EPERM, "a forked child may only free");
-	return 0;
+	return shm__error(EPERM, "a forked child may only free");
 }

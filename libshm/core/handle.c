@@ -21,25 +21,23 @@ void shm__quarantine(void *memory)
 	shm__os_free(out);
 }
 
-int shm__handle_alive(const struct metal_generic_shm *shm)
+int shm__not_a_handle(void)
 {
-	int error = shm__enter();
-
-	if (error)
-		return error;
-	if (!shm || atomic_load_explicit(&shm->tag, memory_order_relaxed) != SHM__HANDLE_TAG)
-		return shm__error(EINVAL, "not a handle of libshm, or freed");
-	return 0;
+	return shm__error(EINVAL, "not a handle of libshm, or freed");
 }
 
-/* For the program: what it freed is gone for it, even if a device still needs the record. */
-int shm__handle_check(const struct metal_generic_shm *shm)
+int shm__freed_handle(void)
+{
+	return shm__error(EINVAL, "the handle was freed");
+}
+
+int shm__not_alive(const struct metal_generic_shm *shm, const struct metal_device *dev)
 {
 	int error = shm__handle_alive(shm);
 
-	if (!error && !atomic_load_explicit(&shm->refs, memory_order_relaxed))
-		error = shm__error(EINVAL, "the handle was freed");
-	return error;
+	if (!error)
+		error = shm__device_check(dev);
+	return error ? error : -EINVAL;
 }
 
 struct metal_generic_shm *shm__handle_new(enum shm__kind kind, struct shm__root *root,

@@ -11,14 +11,6 @@
 
 #define IS_DIR(dir) ((dir) >= METAL_SHM_DIR_DEV_R && (dir) <= METAL_SHM_DIR_DEV_RW)
 
-bool shm__pending(const struct shm__root *root)
-{
-	for (const struct metal_generic_shm *view = root->views; view; view = view->next)
-		if (view->hold.pending)
-			return true;
-	return false;
-}
-
 /* What caches may hold now, the program's own writes included. */
 static struct shm__coherence coherence_now(const struct shm__root *root)
 {
@@ -29,14 +21,14 @@ static struct shm__coherence coherence_now(const struct shm__root *root)
 	return now;
 }
 
-/* Issue a plan's operations. On failure the record says what had been done. */
-int shm__apply(struct shm__root *root, const struct shm__plan *plan)
+/* On failure the record says what had been done. */
+static int issue(struct shm__root *root, const struct shm__plan *plan)
 {
 	const struct metal_shm_range all = { 0, root->memory.size };
 	const struct metal_shm_device_ops *ops = root->src->ops;
 	int error;
 
-	if (ops->sync_for_cpu && plan->start) {
+	if (plan->start) {
 		error = ops->sync_for_cpu(root->src, &root->memory, &all,
 					  (enum metal_shm_dir)plan->start);
 		if (error)
@@ -46,7 +38,7 @@ int shm__apply(struct shm__root *root, const struct shm__plan *plan)
 			root->coherence.device_dirty = false;
 		shm__count(root, root->src, SHM__STARTS, 1);
 	}
-	if (ops->sync_for_device && plan->end) {
+	if (plan->end) {
 		error = ops->sync_for_device(root->src, &root->memory, &all,
 					     (enum metal_shm_dir)plan->end);
 		if (error)
@@ -54,10 +46,21 @@ int shm__apply(struct shm__root *root, const struct shm__plan *plan)
 		root->written = root->map_users[1] > 0;
 		shm__count(root, root->src, SHM__ENDS, 1);
 	}
-	if (!ops->sync_for_cpu || (!plan->start && !plan->end))
-		shm__count(root, root->src, SHM__ELIDED, 1);
-	root->coherence = plan->after;
 	return 0;
+}
+
+/* Issue a plan's operations: mostly there are none. */
+static inline int apply(struct shm__root *root, const struct shm__plan *plan)
+{
+	int error = 0;
+
+	if ((!plan->start && !plan->end) || !root->src->ops->sync_for_cpu)
+		shm__count(root, root->src, SHM__ELIDED, 1);
+	else
+		error = issue(root, plan);
+	if (!error)
+		root->coherence = plan->after;
+	return error;
 }
 
 /* Write back what a CPU may have written, without handing anything over. */
@@ -70,7 +73,7 @@ int shm__settle_locked(struct shm__root *root)
 		return 0;
 	plan = shm__decide(now, METAL_SHM_ACCESS_DMA, METAL_SHM_DIR_DEV_R,
 			   root->properties.coherent == METAL_SHM_YES);
-	return shm__apply(root, &plan);
+	return apply(root, &plan);
 }
 
 int metal_shm_settle(struct metal_generic_shm *shm)
@@ -198,7 +201,7 @@ static int wait_fences(struct shm__root *root, bool writes, struct shm__deadline
  * Wait until no work stands against the access and no fence is pending, in that order, again as long
  * as the one needed unlocking for the other.
  */
-static int wait_turn(struct shm__root *root, const struct metal_device *taker,
+static int wait_long(struct shm__root *root, const struct metal_device *taker,
 		     enum metal_shm_dir dir, bool writes, struct shm__deadline *deadline)
 {
 	int error = 0;
@@ -215,6 +218,15 @@ static int wait_turn(struct shm__root *root, const struct metal_device *taker,
 	return error;
 }
 
+/* There is nearly always nothing to wait for. */
+static inline int wait_turn(struct shm__root *root, const struct metal_device *taker,
+			    enum metal_shm_dir dir, bool writes, struct shm__deadline *deadline)
+{
+	if (!root->pending && !root->fences && !root->shared)
+		return 0;
+	return wait_long(root, taker, dir, writes, deadline);
+}
+
 /* The bytes become the view's: whoever held them idle and can't share them holds them no more. */
 static void take_over(struct shm__root *root, struct metal_generic_shm *taker,
 		      enum metal_shm_dir dir, bool queued)
@@ -229,6 +241,7 @@ static void take_over(struct shm__root *root, struct metal_generic_shm *taker,
 		taker->hold.dir = dir;
 	if (queued) {
 		taker->hold.pending++;
+		root->pending++;
 		atomic_fetch_add(&taker->dev->pending, 1);
 	}
 	root->owned = false;
@@ -259,7 +272,7 @@ static int hand_over(struct metal_generic_shm *shm, struct metal_device *dev,
 	if (!error) {
 		plan = shm__decide(coherence_now(root), view->view.access, dir,
 				   root->properties.coherent == METAL_SHM_YES);
-		error = shm__apply(root, &plan);
+		error = apply(root, &plan);
 	}
 	if (!error) {
 		root->failed = 0;
@@ -293,11 +306,9 @@ int metal_shm_sync_for_device(struct metal_generic_shm *shm, struct metal_device
 int metal_shm_hold(struct metal_generic_shm *shm, struct metal_device *dev, enum metal_shm_dir dir,
 		   int64_t timeout_ns)
 {
-	int error = shm__handle_alive(shm);
-
-	if (!error)
-		error = shm__device_check(dev);
-	return error ? error : hand_over(shm, dev, dir, timeout_ns, true);
+	if (!shm__alive(shm, dev))
+		return shm__not_alive(shm, dev);
+	return hand_over(shm, dev, dir, timeout_ns, true);
 }
 
 static struct metal_generic_shm *find_holder(struct shm__root *root, size_t offset, size_t size,
@@ -318,12 +329,10 @@ int metal_shm_unhold(struct metal_generic_shm *shm, struct metal_device *dev, in
 	struct metal_generic_shm *view;
 	struct shm__root *root;
 	bool idle = false, end = false;
-	int ret = shm__handle_alive(shm);
+	int ret = 0;
 
-	if (!ret)
-		ret = shm__device_check(dev);
-	if (ret)
-		return ret;
+	if (!shm__alive(shm, dev))
+		return shm__not_alive(shm, dev);
 	root = shm->root;
 	shm__mutex_lock(&root->lock);
 	view = find_holder(root, shm->offset, shm->size, dev);
@@ -335,6 +344,7 @@ int metal_shm_unhold(struct metal_generic_shm *shm, struct metal_device *dev, in
 			snprintf(root->failed_by, sizeof(root->failed_by), "%.63s", dev->name);
 		}
 		atomic_fetch_sub(&view->dev->pending, 1);
+		root->pending--;
 		if (!--view->hold.pending) {
 			shm__wake_all(root->waiters);
 			end = !atomic_load(&view->refs);
@@ -391,7 +401,7 @@ static int take_back(struct shm__root *root, enum metal_shm_dir dir, struct shm_
 	now = coherence_now(root);
 	plan = shm__decide(now, SHM__PROGRAM, dir, root->properties.coherent == METAL_SHM_YES);
 	plan.after.cpu_dirty = now.cpu_dirty; /* what the program writes is counted by itself */
-	error = shm__apply(root, &plan);
+	error = apply(root, &plan);
 	if (error)
 		return error;
 	end_accesses(root, dir);

@@ -38,16 +38,6 @@ static int pool_check(const struct metal_shm_pool *pool)
 	return 0;
 }
 
-/* Under the memory's lock. True once for each time that it becomes idle. */
-bool shm__becomes_idle(struct shm__root *root)
-{
-	if (!root->pool || root->idle || !root->buffer || atomic_load(&root->buffer->refs) ||
-	    root->buffer->parts || shm__pending(root))
-		return false;
-	root->idle = true;
-	return true;
-}
-
 /* Fixed from the pool's creation to its end. */
 size_t shm__pool_devices(const struct metal_shm_pool *pool, struct metal_device *const **ret_devs)
 {
@@ -94,25 +84,23 @@ static void retire(struct metal_shm_pool *pool, struct metal_generic_shm *shm)
 	}
 	metal_shm_free(shm, NULL);
 	shm__mutex_lock(&pool->lock);
-	last = !--pool->remaining;
+	last = !--pool->remaining && !pool->feeding;
 	shm__mutex_unlock(&pool->lock);
 	if (last)
 		free_pool(pool);
 }
 
 /*
- * Give idle buffers to the feeder. What it can't take comes back to the list while it runs, so one
- * pass is bounded; the next buffer that comes back starts another.
+ * Give idle buffers to the feeder, under the pool's lock, which is open meanwhile. What it can't take
+ * comes back to the list while it runs, so one pass is bounded; the next buffer that comes back starts
+ * another. True: the pool ended meanwhile and nobody else frees it.
  */
-static void feed_idle(struct metal_shm_pool *pool)
+static bool feed_idle(struct metal_shm_pool *pool)
 {
 	unsigned passes;
 
-	shm__mutex_lock(&pool->lock);
-	if (!pool->feed || pool->feeding) {
-		shm__mutex_unlock(&pool->lock);
-		return;
-	}
+	if (!pool->feed || pool->feeding)
+		return false;
 	pool->feeding = true;
 	for (passes = pool->count; passes && pool->idle_count && pool->feed; passes--) {
 		struct metal_generic_shm *shm = pool->idle[--pool->idle_count];
@@ -126,26 +114,27 @@ static void feed_idle(struct metal_shm_pool *pool)
 		shm__mutex_lock(&pool->lock);
 	}
 	pool->feeding = false;
-	shm__mutex_unlock(&pool->lock);
+	return pool->destroyed && !pool->remaining;
 }
 
 /* The memory is idle and nobody else knows of it. */
 void shm__pool_return(struct shm__root *root)
 {
 	struct metal_shm_pool *pool = root->pool;
-	bool destroyed;
+	bool last;
 
 	shm__mutex_lock(&pool->lock);
-	destroyed = pool->destroyed;
-	if (!destroyed) {
-		pool->idle[pool->idle_count++] = root->buffer;
-		shm__wake_all(pool->waiters);
-	}
-	shm__mutex_unlock(&pool->lock);
-	if (destroyed)
+	if (pool->destroyed) {
+		shm__mutex_unlock(&pool->lock);
 		retire(pool, root->buffer);
-	else
-		feed_idle(pool);
+		return;
+	}
+	pool->idle[pool->idle_count++] = root->buffer;
+	shm__wake_all(pool->waiters);
+	last = feed_idle(pool);
+	shm__mutex_unlock(&pool->lock);
+	if (last)
+		free_pool(pool);
 }
 
 /* Allocate one buffer, say what it is, attach it everywhere. It ends up idle in the pool. */
@@ -316,6 +305,7 @@ int metal_shm_pool_feed(struct metal_shm_pool *pool, struct metal_device *dev,
 			void (*idle)(struct metal_device *dev, struct metal_generic_shm *shm))
 {
 	int error = pool_check(pool);
+	bool last = false;
 
 	if (!error)
 		error = shm__device_check(dev);
@@ -327,10 +317,11 @@ int metal_shm_pool_feed(struct metal_shm_pool *pool, struct metal_device *dev,
 	} else {
 		pool->feed = idle;
 		pool->feeder = idle ? dev : NULL;
+		last = feed_idle(pool);
 	}
 	shm__mutex_unlock(&pool->lock);
-	if (!error && idle)
-		feed_idle(pool);
+	if (last)
+		free_pool(pool);
 	return error;
 }
 

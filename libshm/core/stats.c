@@ -11,21 +11,6 @@ struct shm__counters shm__process;
 _Static_assert(sizeof(struct metal_shm_stats) == 8 + SHM__COUNTERS * sizeof(uint64_t),
 	       "enum shm__counter follows struct metal_shm_stats");
 
-static void add(struct shm__counters *counters, enum shm__counter counter, uint64_t n)
-{
-	atomic_fetch_add_explicit(&counters->value[counter], n, memory_order_relaxed);
-}
-
-void shm__count(struct shm__root *root, struct metal_device *dev, enum shm__counter counter,
-		uint64_t n)
-{
-	add(&shm__process, counter, n);
-	if (root)
-		add(&root->counters, counter, n);
-	if (dev)
-		add(&dev->counters, counter, n);
-}
-
 void shm__count_back(enum shm__counter counter, uint64_t n)
 {
 	atomic_fetch_sub_explicit(&shm__process.value[counter], n, memory_order_relaxed);

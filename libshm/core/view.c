@@ -2,19 +2,6 @@
 /* Views: what one device sees of a range, made once and counted. */
 #include "core.h"
 
-/* Under the memory's lock. A view that only waits for its last work is found, and can be attached again. */
-struct metal_generic_shm *shm__view_find(struct shm__root *root, size_t offset, size_t size,
-					 const struct metal_device *dev)
-{
-	struct metal_generic_shm *view;
-
-	for (view = root->views; view; view = view->next)
-		if (view->dev == dev && view->offset == offset && view->size == size &&
-		    !view->ending)
-			return view;
-	return NULL;
-}
-
 static int check_constraints(const struct metal_generic_shm *shm, struct metal_device *dev)
 {
 	struct metal_shm_constraints want = { .struct_size = sizeof(want) };
@@ -178,13 +165,15 @@ void metal_shm_detach(struct metal_generic_shm *dst_shm, struct metal_device *ds
 		shm__view_end(dst_shm);
 }
 
-struct metal_generic_shm *metal_shm_view(struct metal_generic_shm *shm,
-					 const struct metal_device *dev)
+static inline struct metal_generic_shm *view_of(struct metal_generic_shm *shm,
+						const struct metal_device *dev)
 {
 	struct metal_generic_shm *view;
 
-	if (shm__handle_alive(shm) || shm__device_check(dev))
+	if (!shm__alive(shm, dev)) {
+		shm__not_alive(shm, dev);
 		return NULL;
+	}
 	shm__mutex_lock(&shm->root->lock);
 	view = shm__view_find(shm->root, shm->offset, shm->size, dev);
 	shm__mutex_unlock(&shm->root->lock);
@@ -193,9 +182,15 @@ struct metal_generic_shm *metal_shm_view(struct metal_generic_shm *shm,
 	return view;
 }
 
+struct metal_generic_shm *metal_shm_view(struct metal_generic_shm *shm,
+					 const struct metal_device *dev)
+{
+	return view_of(shm, dev);
+}
+
 void *metal_shm_view_data(struct metal_generic_shm *shm, const struct metal_device *dev)
 {
-	struct metal_generic_shm *view = metal_shm_view(shm, dev);
+	struct metal_generic_shm *view = view_of(shm, dev);
 
 	return view ? view->view.data : NULL;
 }

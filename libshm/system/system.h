@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the core asks of an operating system. system/linux and system/generic implement it with the
- * same file names; meson chooses one. os_types.h of the chosen one defines shm__mutex.
+ * same file names; meson chooses one. os_types.h of the chosen one has what is inline, since each call
+ * of the library does it:
+ *
+ *   typedef ... shm__mutex; #define SHM__MUTEX_INITIALISER
+ *   void shm__mutex_lock(shm__mutex *mutex); void shm__mutex_unlock(shm__mutex *mutex);
+ *   bool shm__os_forked(void): in a child of fork() of a process that had used the library
+ *
+ * A forked child takes no lock, since its parent's other threads may have left it locked for ever.
  */
 #ifndef SHM_SYSTEM_H
 #define SHM_SYSTEM_H
@@ -12,7 +19,7 @@
 
 #include <shm/shm.h>
 
-#include "os_types.h" /* typedef ... shm__mutex; #define SHM__MUTEX_INITIALISER */
+#include "os_types.h"
 
 /* Zeroed memory for the library's own records; NULL when there is none. */
 void *shm__os_alloc(size_t size);
@@ -20,8 +27,6 @@ void shm__os_free(void *memory);
 
 void shm__mutex_init(shm__mutex *mutex);
 void shm__mutex_destroy(shm__mutex *mutex);
-void shm__mutex_lock(shm__mutex *mutex);
-void shm__mutex_unlock(shm__mutex *mutex);
 
 /* Monotonic nanoseconds. */
 int64_t shm__os_now_ns(void);
@@ -29,9 +34,6 @@ int64_t shm__os_now_ns(void);
 /* This thread's last-error text; *ret_size bytes, zeroed at first. Never NULL. */
 char *shm__os_error_text(size_t *ret_size);
 void shm__os_set_errno(int error);
-
-/* True in a child of fork() of a process that had used the library. */
-bool shm__os_forked(void);
 
 /* What tells one memory from another, however many descriptors it has; both 0: unknown. */
 struct shm__identity {

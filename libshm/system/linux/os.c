@@ -20,23 +20,18 @@
 static _Thread_local char error_text[ERROR_TEXT_SIZE];
 
 static atomic_bool used;
-static atomic_bool forked;
+atomic_bool shm__os_fork_flag;
 
 static void note_fork(void)
 {
 	if (atomic_load(&used))
-		atomic_store(&forked, true);
+		atomic_store(&shm__os_fork_flag, true);
 }
 
 /* At load: no fork of a process that uses the library can come before. */
 __attribute__((constructor)) static void watch_forks(void)
 {
 	pthread_atfork(NULL, NULL, note_fork);
-}
-
-bool shm__os_forked(void)
-{
-	return atomic_load_explicit(&forked, memory_order_relaxed);
 }
 
 /* The first record is the first use: a program may become a daemon before that. */
@@ -60,22 +55,6 @@ void shm__mutex_init(shm__mutex *mutex)
 void shm__mutex_destroy(shm__mutex *mutex)
 {
 	pthread_mutex_destroy(mutex);
-}
-
-/*
- * A forked child has one thread, and locks that the parent's other threads held stay locked there:
- * it goes without, or its frees would hang.
- */
-void shm__mutex_lock(shm__mutex *mutex)
-{
-	if (!shm__os_forked())
-		pthread_mutex_lock(mutex);
-}
-
-void shm__mutex_unlock(shm__mutex *mutex)
-{
-	if (!shm__os_forked())
-		pthread_mutex_unlock(mutex);
 }
 
 int64_t shm__os_now_ns(void)

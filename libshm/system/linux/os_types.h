@@ -3,9 +3,28 @@
 #define SHM_OS_TYPES_H
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 typedef pthread_mutex_t shm__mutex;
 
 #define SHM__MUTEX_INITIALISER PTHREAD_MUTEX_INITIALIZER
+
+extern atomic_bool shm__os_fork_flag __attribute__((visibility("hidden")));
+
+static inline bool shm__os_forked(void)
+{
+	return atomic_load_explicit(&shm__os_fork_flag, memory_order_relaxed);
+}
+
+static inline void shm__mutex_lock(shm__mutex *mutex)
+{
+	pthread_mutex_lock(mutex);
+}
+
+static inline void shm__mutex_unlock(shm__mutex *mutex)
+{
+	pthread_mutex_unlock(mutex);
+}
 
 #endif

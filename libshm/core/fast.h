@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What every frame does several times, inline: checks, counters, look-ups. Included by core.h;
+ * tests/bench/overhead counts the instructions.
+ */
+#ifndef SHM_FAST_H
+#define SHM_FAST_H
+
+static inline int shm__enter(void)
+{
+	return shm__os_forked() ? shm__refuse_fork() : 0;
+}
+
+static inline int shm__device_check(const struct metal_device *dev)
+{
+	int error = shm__enter();
+
+	if (!error &&
+	    (!dev || atomic_load_explicit(&dev->tag, memory_order_relaxed) != SHM__DEVICE_TAG))
+		error = shm__not_a_device();
+	return error;
+}
+
+static inline int shm__handle_alive(const struct metal_generic_shm *shm)
+{
+	int error = shm__enter();
+
+	if (!error &&
+	    (!shm || atomic_load_explicit(&shm->tag, memory_order_relaxed) != SHM__HANDLE_TAG))
+		error = shm__not_a_handle();
+	return error;
+}
+
+/* For the program: what it freed is gone for it, even if a device still needs the record. */
+static inline int shm__handle_check(const struct metal_generic_shm *shm)
+{
+	int error = shm__handle_alive(shm);
+
+	if (!error && !atomic_load_explicit(&shm->refs, memory_order_relaxed))
+		error = shm__freed_handle();
+	return error;
+}
+
+/* Both at once, with nothing to call where they are; else shm__not_alive() says what is wrong. */
+static inline bool shm__alive(const struct metal_generic_shm *shm, const struct metal_device *dev)
+{
+	return !shm__os_forked() && shm && dev &&
+	       atomic_load_explicit(&shm->tag, memory_order_relaxed) == SHM__HANDLE_TAG &&
+	       atomic_load_explicit(&dev->tag, memory_order_relaxed) == SHM__DEVICE_TAG;
+}
+
+static inline void shm__count(struct shm__root *root, struct metal_device *dev,
+			      enum shm__counter counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(&shm__process.value[counter], n, memory_order_relaxed);
+	if (root)
+		atomic_fetch_add_explicit(&root->counters.value[counter], n, memory_order_relaxed);
+	if (dev)
+		atomic_fetch_add_explicit(&dev->counters.value[counter], n, memory_order_relaxed);
+}
+
+/* Under the memory's lock. A view that only waits for its last work is found, and can be attached again. */
+static inline struct metal_generic_shm *shm__view_find(struct shm__root *root, size_t offset,
+						       size_t size, const struct metal_device *dev)
+{
+	struct metal_generic_shm *view;
+
+	for (view = root->views; view; view = view->next)
+		if (view->dev == dev && view->offset == offset && view->size == size &&
+		    !view->ending)
+			return view;
+	return NULL;
+}
+
+/* Under the memory's lock. True once for each time that it becomes idle. */
+static inline bool shm__becomes_idle(struct shm__root *root)
+{
+	if (!root->pool || root->idle || !root->buffer || atomic_load(&root->buffer->refs) ||
+	    root->buffer->parts || root->pending)
+		return false;
+	root->idle = true;
+	return true;
+}
+
+#endif
