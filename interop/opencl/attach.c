@@ -75,20 +75,20 @@ static struct shm__cl_import *import_find(struct shm__cl *cl, const struct shm__
 }
 
 /* Attachments of one memory come one at a time, so nobody makes the same import meanwhile. */
-static int import_get(struct shm__cl *cl, const struct shm__cl_path *path,
-		      const struct metal_shm_attachment *at, const char *kind, bool exact,
-		      struct shm__cl_import **ret_import)
+static struct shm__cl_import *import_get(struct shm__cl *cl, const struct shm__cl_path *path,
+					 const struct metal_shm_attachment *at, const char *kind,
+					 bool exact)
 {
 	struct shm__cl_import *import = path->shares ? import_find(cl, path, at->memory) : NULL;
 	int error;
 
-	if (import) {
-		*ret_import = import;
-		return 0;
-	}
+	if (import)
+		return import;
 	import = calloc(1, sizeof(*import));
-	if (!import)
-		return metal_shm_set_error(ENOMEM, "no memory for an import's record");
+	if (!import) {
+		metal_shm_set_error(ENOMEM, "no memory for an import's record");
+		return NULL;
+	}
 	import->path = path;
 	import->exact = exact;
 	import->views = 1;
@@ -99,14 +99,14 @@ static int import_get(struct shm__cl *cl, const struct shm__cl_path *path,
 	if (error) {
 		shm__cl_mapping_close(import->mapping, at);
 		free(import);
-		return error;
+		errno = -error;
+		return NULL;
 	}
 	pthread_mutex_lock(&cl->lock);
 	import->next = cl->imports;
 	cl->imports = import;
 	pthread_mutex_unlock(&cl->lock);
-	*ret_import = import;
-	return 0;
+	return import;
 }
 
 static void import_put(struct shm__cl *cl, struct shm__cl_import *import,
@@ -178,7 +178,7 @@ static int try_path(struct shm__cl_view *view, const struct shm__cl_path *path)
 {
 	const struct metal_shm_attachment *at = view->at;
 	bool dmabuf = shm__cl_is_dmabuf(view->kind), exact = false;
-	struct shm__cl_import *import = NULL; /* gcc doesn't see that a success sets it */
+	struct shm__cl_import *import;
 	struct shm__cl *cl = view->cl;
 	int error;
 
@@ -187,9 +187,9 @@ static int try_path(struct shm__cl_view *view, const struct shm__cl_path *path)
 		error = shm__cl_prove_buffer(cl, path, at, view->kind, &exact);
 	if (error)
 		return error;
-	error = import_get(cl, path, at, view->kind, exact, &import);
-	if (error)
-		return error;
+	import = import_get(cl, path, at, view->kind, exact);
+	if (!import)
+		return -errno;
 	error = view_buffer(cl, import, &at->range, &view->mem);
 	if (error) {
 		import_put(cl, import, at);
