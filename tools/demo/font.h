@@ -10,7 +10,7 @@
 #define FONT_HEIGHT  7
 #define FONT_ADVANCE 6 /* dots from one letter to the next */
 
-/* Is the dot at x, y of a letter set? Letters without a shape are blank; small ones are drawn big. */
+/* Is the dot at x, y of a letter set? Letters without a shape are blank. */
 bool font_dot(char letter, unsigned x, unsigned y);
 
 #endif

@@ -179,9 +179,9 @@ static int parse(int argc, char **argv, struct demo_options *options)
 static int write_picture(struct pipeline *p, const char *path)
 {
 	struct montage_panel panel[MONTAGE_PANELS] = {
-		{ .title = "camera", .fourcc = DEMO_YUYV },
-		{ .title = "processed", .fourcc = DEMO_XR24 },
-		{ .title = "displayed", .fourcc = DEMO_XR24 },
+		{ .title = "Camera", .fourcc = DEMO_YUYV },
+		{ .title = "Processed", .fourcc = DEMO_XR24 },
+		{ .title = "Displayed", .fourcc = DEMO_XR24 },
 	};
 	int error;
 
