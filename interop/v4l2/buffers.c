@@ -1,51 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Buffers and their indices, and the two calls that every frame makes. */
+/* The two calls that every frame makes, and what is wrong with a frame. */
 #include <errno.h>
 #include <string.h>
 
 #include "internal.h"
-
-int shm__v4l2_attach(struct metal_device *dev, const struct metal_shm_attachment *at,
-		     struct metal_shm_view *ret_view)
-{
-	struct shm__v4l2_queue *queue = shm__v4l2_queue_of(dev);
-	struct shm__v4l2_slot *slot = queue->slot, *end = slot + SHM__V4L2_BUFFERS;
-
-	if (at->range.offset)
-		return metal_shm_set_error(ENOTSUP, "%s takes a memory from its first byte on only",
-					   metal_shm_device_name(dev));
-	if (at->memory->os_handle < 0)
-		return metal_shm_set_error(ENOTSUP, "%s takes DMA-BUFs only",
-					   metal_shm_device_name(dev));
-	pthread_mutex_lock(&queue->lock);
-	while (slot < end && slot->attached)
-		slot++;
-	if (slot < end) {
-		slot->attached = true;
-		slot->fd = at->memory->os_handle;
-		slot->length =
-			at->range.length < UINT32_MAX ? (uint32_t)at->range.length : UINT32_MAX;
-	}
-	pthread_mutex_unlock(&queue->lock);
-	if (slot == end)
-		return metal_shm_set_error(ENOSPC, "%s has %d buffers attached: V4L2 has no more",
-					   metal_shm_device_name(dev), SHM__V4L2_BUFFERS);
-	ret_view->data = slot;
-	ret_view->access = queue->node->access;
-	return 0;
-}
-
-void shm__v4l2_detach(struct metal_device *dev, const struct metal_shm_attachment *at,
-		      struct metal_shm_view *view)
-{
-	struct shm__v4l2_slot *slot = view->data;
-
-	(void)dev;
-	(void)at;
-	pthread_mutex_lock(&slot->queue->lock);
-	slot->attached = false;
-	pthread_mutex_unlock(&slot->queue->lock);
-}
 
 static int qbuf_failed(struct shm__v4l2_queue *queue, int error)
 {

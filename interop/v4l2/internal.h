@@ -117,11 +117,13 @@ int shm__v4l2_layout(struct metal_device *dev, const struct metal_shm_frame *fra
 int shm__v4l2_constraints(struct metal_device *dev, const struct metal_shm_frame *frame,
 			  struct metal_shm_constraints *ret);
 
-/* buffers.c */
+/* memory.c */
 int shm__v4l2_attach(struct metal_device *dev, const struct metal_shm_attachment *at,
 		     struct metal_shm_view *ret_view);
 void shm__v4l2_detach(struct metal_device *dev, const struct metal_shm_attachment *at,
 		      struct metal_shm_view *view);
+
+/* buffers.c */
 int shm__v4l2_qbuf(struct shm__v4l2_queue *queue, const struct shm__v4l2_slot *slot, uint32_t index,
 		   const struct metal_shm_v4l2_work *work);
 int shm__v4l2_dqbuf(struct shm__v4l2_queue *queue, struct shm__v4l2_done *ret);
@@ -143,6 +145,8 @@ void shm__v4l2_lose(struct shm__v4l2_queue *queue);
 int shm__v4l2_stop(struct shm__v4l2_queue *queue);
 
 /* trial.c */
+int shm__v4l2_try_map(struct shm__v4l2_queue *queue, const struct shm__v4l2_slot *slot,
+		      const struct metal_shm_attachment *at);
 int shm__v4l2_trial(struct metal_device *dev, struct metal_generic_shm *shm);
 
 #endif

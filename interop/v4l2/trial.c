@@ -30,34 +30,28 @@ static void restore(struct shm__v4l2_queue *queue, struct settings *was)
 		shm__v4l2_ioctl(queue->node, VIDIOC_S_PARM, &was->parm);
 }
 
-static int set_format(struct shm__v4l2_queue *queue, struct metal_generic_shm *shm,
-		      const struct settings *was)
+/* The frame's format; without a frame the one that is set, if the memory is large enough for it. */
+static int set_format(struct shm__v4l2_queue *queue, const struct metal_shm_frame *frame,
+		      uint64_t size, const struct settings *was)
 {
-	const struct metal_shm_frame *frame = metal_shm_frame_of(shm);
-
 	if (frame)
 		return shm__v4l2_set_frame(queue, frame, &queue->size);
 	queue->size = queue->multiplanar ? was->format.fmt.pix_mp.plane_fmt[0].sizeimage
 					 : was->format.fmt.pix.sizeimage;
-	if (queue->size > metal_shm_size(shm))
-		return metal_shm_set_error(ENOTSUP, "%s can't try %zu bytes: its format needs %u",
-					   queue->name, metal_shm_size(shm), queue->size);
+	if (queue->size > size)
+		return metal_shm_set_error(ENOTSUP, "%s can't try %llu bytes: its format needs %u",
+					   queue->name, (unsigned long long)size, queue->size);
 	return 0;
 }
 
-/*
- * The one memory at as many indices as the driver needs to start. A plain output is not turned on: it
- * would show what happens to be in the memory.
- */
+/* The one memory at as many indices as the driver needs to start. */
 static int stream(struct shm__v4l2_queue *queue, const struct shm__v4l2_slot *slot, uint32_t count)
 {
-	bool on = !queue->output || queue->node->queue[0];
-	int type = (int)queue->type, error;
+	int type = (int)queue->type, error = 0;
 
 	pthread_mutex_lock(&queue->lock);
 	queue->moved = 0;
-	error = shm__v4l2_qbuf(queue, slot, 0, NULL);
-	for (uint32_t i = 1; i < count && !error && on; i++)
+	for (uint32_t i = 0; i < count && !error; i++)
 		error = shm__v4l2_qbuf(queue, slot, i, NULL);
 	queue->lost = 0;
 	pthread_mutex_unlock(&queue->lock);
@@ -68,13 +62,23 @@ static int stream(struct shm__v4l2_queue *queue, const struct shm__v4l2_slot *sl
 					   "%s puts the picture at byte %u of the buffer, frames "
 					   "start at 0",
 					   queue->name, queue->moved);
-	if (on)
-		error = shm__v4l2_ioctl(queue->node, VIDIOC_STREAMON, &type);
+	error = shm__v4l2_ioctl(queue->node, VIDIOC_STREAMON, &type);
 	return error ? shm__v4l2_failed(queue, error, "VIDIOC_STREAMON") : 0;
 }
 
+static int map(struct shm__v4l2_queue *queue, const struct shm__v4l2_slot *slot)
+{
+	int error;
+
+	pthread_mutex_lock(&queue->lock);
+	error = shm__v4l2_qbuf(queue, slot, 0, NULL);
+	queue->lost = 0;
+	pthread_mutex_unlock(&queue->lock);
+	return error;
+}
+
 static int try_memory(struct shm__v4l2_queue *queue, const struct shm__v4l2_slot *slot,
-		      struct metal_generic_shm *shm)
+		      struct metal_generic_shm *shm, bool on)
 {
 	int type = (int)queue->type, error;
 	uint32_t count = 1, none = 0;
@@ -82,38 +86,23 @@ static int try_memory(struct shm__v4l2_queue *queue, const struct shm__v4l2_slot
 	error = shm__v4l2_request(queue, &count);
 	if (error)
 		return shm__v4l2_failed(queue, error, "VIDIOC_REQBUFS");
-	error = stream(queue, slot, count);
+	error = on ? stream(queue, slot, count) : map(queue, slot);
 	shm__v4l2_ioctl(queue->node, VIDIOC_STREAMOFF, &type);
 	metal_shm_settle(shm);
 	shm__v4l2_request(queue, &none);
 	return error;
 }
 
-static int try_locked(struct shm__v4l2_queue *queue, const struct shm__v4l2_slot *slot,
-		      struct metal_generic_shm *shm)
-{
-	struct settings was;
-	int error;
-
-	if (queue->started)
-		return metal_shm_set_error(EBUSY, "%s streams and can't try another memory",
-					   queue->name);
-	error = save(queue, &was);
-	if (error)
-		return error;
-	error = set_format(queue, shm, &was);
-	if (!error)
-		error = try_memory(queue, slot, shm);
-	restore(queue, &was);
-	return error;
-}
-
-/* Leaves the device as it was. */
+/*
+ * Leaves the device as it was. A plain output is not turned on: it would show what happens to be in the
+ * memory.
+ */
 int shm__v4l2_trial(struct metal_device *dev, struct metal_generic_shm *shm)
 {
 	struct shm__v4l2_queue *queue = shm__v4l2_queue_of(dev);
 	const struct shm__v4l2_slot *slot = metal_shm_view_data(shm, dev);
 	enum metal_shm_dir dir = queue->output ? METAL_SHM_DIR_DEV_R : METAL_SHM_DIR_DEV_W;
+	struct settings was;
 	int error;
 
 	if (!slot)
@@ -122,10 +111,44 @@ int shm__v4l2_trial(struct metal_device *dev, struct metal_generic_shm *shm)
 	if (error)
 		return error;
 	pthread_mutex_lock(&queue->node->control);
-	error = try_locked(queue, slot, shm);
+	if (queue->started)
+		error = metal_shm_set_error(EBUSY, "%s streams and can't try another memory",
+					    queue->name);
+	else
+		error = save(queue, &was);
+	if (error)
+		goto unlock;
+	error = set_format(queue, metal_shm_frame_of(shm), metal_shm_size(shm), &was);
+	if (!error)
+		error = try_memory(queue, slot, shm, !queue->output || queue->node->queue[0]);
+	restore(queue, &was);
+unlock:
 	pthread_mutex_unlock(&queue->node->control);
 	metal_shm_unhold(shm, dev, 0);
 	if (error)
 		errno = -error;
 	return error;
+}
+
+/*
+ * Map a memory once, since a source that promises nothing may give one piece today and several
+ * tomorrow. Only the driver's refusal of the memory counts. Another thread's start or stop may wait for
+ * this attachment to end, so this one doesn't wait for it.
+ */
+int shm__v4l2_try_map(struct shm__v4l2_queue *queue, const struct shm__v4l2_slot *slot,
+		      const struct metal_shm_attachment *at)
+{
+	struct settings was;
+	int error = 0;
+
+	if (pthread_mutex_trylock(&queue->node->control))
+		return 0;
+	if (queue->started || save(queue, &was))
+		goto unlock;
+	if (!set_format(queue, at->frame, at->range.length, &was))
+		error = try_memory(queue, slot, at->shm, false);
+	restore(queue, &was);
+unlock:
+	pthread_mutex_unlock(&queue->node->control);
+	return error == -ENOTSUP ? error : 0;
 }
