@@ -93,7 +93,9 @@ def command_output(argv, progress, env=None):
                           stderr=subprocess.STDOUT) as process:
         for line in process.stdout:
             line = line.rstrip()
-            if line:
+            if line.startswith('>>> '):     # meson starts a program
+                progress.tell('running ' + os.path.basename(line.split()[-1]))
+            elif line:
                 lines.append(line)
                 progress.tell(line)
     return process.returncode, lines
