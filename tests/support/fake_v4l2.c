@@ -30,6 +30,7 @@ struct fake_v4l2 *fake_v4l2_new(void)
 		.planes = 1,
 		.field = V4L2_FIELD_NONE,
 		.most_buffers = 32,
+		.contiguous = METAL_SHM_YES,
 	};
 	order_count = done_count = sequence = 0;
 	fake_fd = -1;
@@ -362,6 +363,7 @@ static int memory_properties(struct metal_device *dev, const struct metal_shm_me
 	(void)dev;
 	ret->dmabuf = METAL_SHM_YES;
 	ret->cached = METAL_SHM_YES;
+	ret->contiguous = fake.contiguous;
 	ret->size = memory ? memory->size : 0;
 	return 0;
 }

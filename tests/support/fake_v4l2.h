@@ -28,8 +28,9 @@ struct fake_v4l2 {
 	uint32_t stride;        /**< that S_FMT answers whatever was asked; 0: as TRY_FMT */
 	uint32_t most_buffers;  /**< that REQBUFS gives */
 	int32_t least_buffers;  /**< V4L2_CID_MIN_BUFFERS_FOR_CAPTURE; 0: has no such control */
-	uint32_t data_offset;   /**< that a queued multi-planar buffer gets */
-	bool late_offset;       /**< it gets it only when it is done */
+	enum metal_shm_tri contiguous; /**< what its memory promises; YES */
+	uint32_t data_offset;          /**< that a queued multi-planar buffer gets */
+	bool late_offset;              /**< it gets it only when it is done */
 
 	unsigned long fail; /**< request that fails next */
 	int error;          /**< with this errno */

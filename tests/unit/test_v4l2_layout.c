@@ -328,6 +328,50 @@ static void a_trial_streams_and_puts_the_format_back(void **state)
 	metal_shm_device_close(camera);
 }
 
+static void memory_that_promises_nothing_is_mapped_when_it_is_attached(void **state)
+{
+	struct metal_device *memory = fake_v4l2_memory();
+	struct metal_generic_shm *shm, *view;
+
+	(void)state;
+	driver->contiguous = METAL_SHM_UNKNOWN;
+	open_camera();
+	shm = metal_shm_allocate(4096, memory, 0);
+	view = metal_shm_attach(shm, camera);
+	assert_non_null(view);
+	assert_string_equal(driver->log, "R1Q-R0FP");
+	assert_int_equal(driver->buffers, 0);
+	metal_shm_detach(view, camera);
+	driver->fail = VIDIOC_QBUF;
+	driver->error = EFAULT;
+	assert_null(metal_shm_attach(shm, camera));
+	assert_int_equal(errno, ENOTSUP);
+	assert_reason("EFAULT");
+	assert_int_equal(driver->buffers, 0);
+	metal_shm_free(shm, NULL);
+	metal_shm_device_close(memory);
+	metal_shm_device_close(camera);
+}
+
+static void a_device_that_is_busy_takes_any_memory_for_now(void **state)
+{
+	struct metal_device *memory = fake_v4l2_memory();
+	struct metal_generic_shm *shm, *view;
+
+	(void)state;
+	driver->contiguous = METAL_SHM_UNKNOWN;
+	open_camera();
+	shm = metal_shm_allocate(4096, memory, 0);
+	driver->fail = VIDIOC_REQBUFS;
+	driver->error = EBUSY;
+	view = metal_shm_attach(shm, camera);
+	assert_non_null(view);
+	metal_shm_detach(view, camera);
+	metal_shm_free(shm, NULL);
+	metal_shm_device_close(memory);
+	metal_shm_device_close(camera);
+}
+
 int main(int argc, char **argv)
 {
 #define CASE(f) cmocka_unit_test_setup(f, set_up)
@@ -351,6 +395,8 @@ int main(int argc, char **argv)
 		CASE(a_picture_at_another_byte_is_refused_before_a_pool_is_made),
 		CASE(the_interval_is_set_after_the_format),
 		CASE(a_trial_streams_and_puts_the_format_back),
+		CASE(memory_that_promises_nothing_is_mapped_when_it_is_attached),
+		CASE(a_device_that_is_busy_takes_any_memory_for_now),
 	};
 
 	return shm_test_main(argc, argv, tests, SHM_TEST_COUNT(tests));
