@@ -14,7 +14,7 @@ import sys
 import tempfile
 import zlib
 
-ROOT, PROGRAM = sys.argv[1:3]
+ROOT, PROGRAM = map(os.path.abspath, sys.argv[1:3])
 NONCE = 0x5eed1234
 WIDTH, HEIGHT = 320, 240
 # What montage.c makes of panels of this size.
