@@ -8,6 +8,7 @@ ROOT BUILD cc=COMMAND cxx=COMMAND consumer=FILE adapter=NAME...
 import functools
 import glob
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -100,6 +101,20 @@ def the_first_sample_builds_by_pkg_config():
     build_and_run(CC, samples[0], LIBRARIES, '-std=gnu11', execute=False)
 
 
+def the_example_in_the_readme_builds():
+    with open(f'{ROOT}/README.md', encoding='utf-8') as file:
+        examples = re.findall(r'^```c\n(.*?)^```$', file.read(), re.S | re.M)
+    if not examples:
+        raise tap.Failed('there is no example in README.md')
+    if not {'drm', 'v4l2'} <= set(ADAPTERS):
+        return
+    for example in examples:
+        source = os.path.join(WORK, 'example.c')
+        with open(source, 'w', encoding='utf-8') as file:
+            file.write(example)
+        build_and_run(CC, source, ['libshm-v4l2', 'libshm-drm'], '-std=gnu11', execute=False)
+
+
 def each_library_is_found_by_its_name():
     for name in LIBRARIES:
         source = os.path.join(WORK, 'all.c')
@@ -133,6 +148,7 @@ if __name__ == '__main__':
             a_c_program_builds_by_pkg_config_and_runs,
             a_cxx_program_builds_by_pkg_config_and_runs,
             the_first_sample_builds_by_pkg_config,
+            the_example_in_the_readme_builds,
             each_library_is_found_by_its_name,
             each_public_header_is_installed_and_no_other,
             each_library_carries_its_soversion,
