@@ -102,7 +102,7 @@ int shm__v4l2_trial(struct metal_device *dev, struct metal_generic_shm *shm)
 	struct shm__v4l2_queue *queue = shm__v4l2_queue_of(dev);
 	const struct shm__v4l2_slot *slot = metal_shm_view_data(shm, dev);
 	enum metal_shm_dir dir = queue->output ? METAL_SHM_DIR_DEV_R : METAL_SHM_DIR_DEV_W;
-	struct settings was;
+	struct settings was = { 0 };
 	int error;
 
 	if (!slot)
@@ -138,7 +138,7 @@ unlock:
 int shm__v4l2_try_map(struct shm__v4l2_queue *queue, const struct shm__v4l2_slot *slot,
 		      const struct metal_shm_attachment *at)
 {
-	struct settings was;
+	struct settings was = { 0 };
 	int error = 0;
 
 	if (pthread_mutex_trylock(&queue->node->control))

@@ -94,6 +94,8 @@ static enum slept follow(struct shm__v4l2_queue *queue, int64_t left)
 		error = pthread_cond_timedwait(&queue->turn, &queue->lock, &until);
 	}
 	queue->followers--;
+	if (queue->ending)
+		pthread_cond_broadcast(&queue->turn);
 	return error == ETIMEDOUT ? EXPIRED : AGAIN;
 }
 
@@ -115,7 +117,7 @@ static enum slept sleep_once(struct shm__v4l2_queue *queue, struct limit *limit)
 	slept = starved ? sleep_starved(queue, pool, left) : sleep_polling(queue, left);
 	pthread_mutex_lock(&queue->lock);
 	queue->polled = false;
-	if (queue->followers)
+	if (queue->followers || !queue->streaming)
 		pthread_cond_broadcast(&queue->turn);
 	return slept;
 }
