@@ -14,6 +14,9 @@ int shm__drm_commit_error(const struct drm_device *d, int error, const struct dr
 					   d->name);
 	if (error == -ENODEV)
 		return metal_shm_set_error(ENODEV, "%s is gone", d->name);
+	if (!fb)
+		return metal_shm_set_error(-error, "%s (%s) can't be turned off: %s", d->name,
+					   d->driver, strerror(-error));
 	shm__drm_fourcc(fb->fourcc, name);
 	return metal_shm_set_error(
 		-error,
@@ -134,6 +137,19 @@ int shm__drm_show(struct drm_device *d, const struct drm_shot *shot)
 	ret = shm__drm_commit(d, shot, &picture);
 	shm__drm_taken_over(d, &picture, ret);
 	return ret;
+}
+
+/*
+ * With the verb lock held. Another master sets the CRTC up as it likes, so the next frame does it anew;
+ * a card that is gone shows nothing more.
+ */
+void shm__drm_picture_lost(struct drm_device *d, int error, struct drm_done *done)
+{
+	shm__drm_picture_drop(d, &d->picture);
+	if (error != -ENODEV)
+		return;
+	d->touched = false;
+	shm__drm_release_all(d, done);
 }
 
 /* With the verb lock held and nothing on the screen any more. */

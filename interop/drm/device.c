@@ -18,7 +18,7 @@ static void drm_shutdown(struct metal_device *dev)
 		return;
 	pthread_mutex_lock(&d->verb);
 	d->closed = true;
-	if (d->picture.active && !shm__drm_wait_shown(d, true, CLOSING_PATIENCE_NS, &done))
+	if (d->touched && !shm__drm_wait_shown(d, true, CLOSING_PATIENCE_NS, &done))
 		shm__drm_restore(d);
 	shm__drm_release_all(d, &done);
 	/* Views may keep the descriptor open; the card is free for the next program now. */

@@ -144,10 +144,16 @@ struct drm_device {
 	char name[100];
 	char driver[32];
 	enum metal_shm_access access;
-	bool modifiers;
 	uint32_t pitch_alignment;
+	uint32_t min_width;
+	uint32_t min_height;
 	uint32_t max_width;
 	uint32_t max_height;
+	bool modifiers;
+	bool mode_fixed; /* the caller chose: modes has just that */
+	/* under the verb lock */
+	bool touched; /* the CRTC is not as it was before us, which is saved */
+	bool alone;   /* the writeback connector doesn't go beside the display's */
 
 	pthread_mutex_t gem_lock;
 	struct drm_gem *gems;
@@ -162,14 +168,12 @@ struct drm_device {
 	uint32_t property[PROP_COUNT];
 	drmModeModeInfo *modes; /* the preferred one first */
 	unsigned int mode_count;
-	bool mode_fixed; /* the caller chose: modes has just that */
 	struct drm_formats shown;
 	struct drm_formats written;
 
 	pthread_mutex_t verb;
 	struct drm_picture picture;
 	struct drm_state saved;
-	bool alone; /* the writeback connector doesn't go beside the display's */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -266,6 +270,7 @@ int shm__drm_commit(struct drm_device *d, const struct drm_shot *shot,
 		    const struct drm_picture *picture);
 int shm__drm_show(struct drm_device *d, const struct drm_shot *shot);
 int shm__drm_commit_error(const struct drm_device *d, int error, const struct drm_fb *fb);
+void shm__drm_picture_lost(struct drm_device *d, int error, struct drm_done *done);
 void shm__drm_release_all(struct drm_device *d, struct drm_done *done);
 
 /* writeback.c */

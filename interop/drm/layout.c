@@ -47,7 +47,7 @@ int shm__drm_layout(struct metal_device *dev, const struct metal_shm_frame *fram
 		    struct metal_shm_layout *ret)
 {
 	struct drm_device *d = metal_shm_device_data(dev, &shm__drm_display_ops);
-	const drmModeModeInfo *largest;
+	const drmModeModeInfo *preferred;
 	const struct drm_format *format;
 	drmModeModeInfo made;
 
@@ -58,15 +58,19 @@ int shm__drm_layout(struct metal_device *dev, const struct metal_shm_frame *fram
 		format = shm__drm_format(&d->written, frame->fourcc);
 	if (!format)
 		return refuse_format(d, frame->fourcc);
-	largest = &d->modes[0];
-	if (frame->width > d->max_width || frame->height > d->max_height ||
-	    (!shm__drm_mode_of(d, frame->width, frame->height, &made) &&
-	     (frame->width > largest->hdisplay || frame->height > largest->vdisplay)))
+	if (frame->width < d->min_width || frame->height < d->min_height ||
+	    frame->width > d->max_width || frame->height > d->max_height)
+		return metal_shm_set_error(ENOTSUP, "%s takes frames of %ux%u to %ux%u, not %ux%u",
+					   d->name, d->min_width, d->min_height, d->max_width,
+					   d->max_height, frame->width, frame->height);
+	preferred = &d->modes[0];
+	if (!shm__drm_mode_of(d, frame->width, frame->height, &made) &&
+	    (frame->width > preferred->hdisplay || frame->height > preferred->vdisplay))
 		return metal_shm_set_error(ENOTSUP,
 					   "%s has no mode of %ux%u, and that doesn't fit its "
 					   "preferred %ux%u",
-					   d->name, frame->width, frame->height, largest->hdisplay,
-					   largest->vdisplay);
+					   d->name, frame->width, frame->height,
+					   preferred->hdisplay, preferred->vdisplay);
 	ret->stride_alignment = d->pitch_alignment;
 	ret->modifiers = format->modifiers;
 	ret->modifier_count = format->modifier_count;

@@ -37,7 +37,7 @@ int shm__drm_node_open(const char *path, int *ret_fd)
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 && errno == EACCES)
 		return no_permission(path);
-	if (fd < 0 && (errno == EISDIR || errno == ENXIO || errno == ENOTDIR))
+	if (fd < 0 && (errno == EISDIR || errno == ENXIO || errno == ENOTDIR || errno == ETXTBSY))
 		return metal_shm_set_error(EINVAL, "%s is not a DRM node", path);
 	if (fd < 0)
 		return metal_shm_set_error(errno, "%s: %s", path, strerror(errno));
@@ -54,13 +54,20 @@ close_fd:
 
 int shm__drm_node_check(int fd, const char *path)
 {
-	struct drm_version version = { .name_len = 0 };
 	struct stat st;
+	int type;
 
 	if (fstat(fd, &st) < 0)
 		return metal_shm_set_error(errno, "%s: %s", path, strerror(errno));
-	if (!S_ISCHR(st.st_mode) || drmIoctl(fd, DRM_IOCTL_VERSION, &version) < 0)
+	/* It asks sysfs, so no other driver gets an ioctl that it might take for one of its own. */
+	type = drmGetNodeTypeFromFd(fd);
+	if (type < 0)
 		return metal_shm_set_error(EINVAL, "%s is not a DRM node", path);
+	if (type != DRM_NODE_PRIMARY)
+		return metal_shm_set_error(ENOTSUP,
+					   "%s is a render node: it has neither a display nor dumb "
+					   "buffers, its card node may",
+					   path);
 	return 0;
 }
 

@@ -191,6 +191,8 @@ int shm__drm_choose(struct drm_device *d, const struct metal_shm_drm_options *op
 
 	if (!resources)
 		return metal_shm_set_error(errno, "%s: its objects: %s", d->name, strerror(errno));
+	d->min_width = resources->min_width;
+	d->min_height = resources->min_height;
 	d->max_width = resources->max_width;
 	d->max_height = resources->max_height;
 	ret = find_connector(d, resources, options->connector, &connector);

@@ -90,11 +90,6 @@ static int set_up(struct drm_device *d, const struct metal_shm_drm_options *opti
 	if (flags < 0 || fcntl(d->fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
 	    fcntl(d->fd, F_SETFD, FD_CLOEXEC) < 0)
 		return metal_shm_set_error(errno, "%s: %s", d->name, strerror(errno));
-	if (drmGetNodeTypeFromFd(d->fd) != DRM_NODE_PRIMARY)
-		return metal_shm_set_error(ENOTSUP,
-					   "%s is a render node: it has neither a display nor dumb "
-					   "buffers, its card node may",
-					   d->name);
 	ret = shm__drm_learn_driver(d, options->flags);
 	if (ret < 0 || options->flags & METAL_SHM_DRM_MEMORY) {
 		/* Who opens a card first is its master, which this program has no use for. */
@@ -180,6 +175,34 @@ int metal_shm_drm_open(const char *path, struct metal_device **ret_dev)
 	return metal_shm_drm_open_options(path, NULL, ret_dev);
 }
 
+int metal_shm_drm_open_fd_options(int take_fd, const struct metal_shm_drm_options *options,
+				  struct metal_device **ret_dev)
+{
+	struct metal_shm_drm_options checked = { .flags = 0 };
+	char path[64];
+	char *node;
+	int ret;
+
+	snprintf(path, sizeof(path), "descriptor %d", take_fd);
+	ret = shm__drm_node_check(take_fd, path);
+	/* Of a closed one another thread may have made its own by now. */
+	if (ret == -EBADF)
+		return ret;
+	if (!ret && !ret_dev)
+		ret = metal_shm_set_error(EINVAL, "a place for the device is needed");
+	if (!ret)
+		ret = check_options(options, &checked);
+	if (ret < 0) {
+		close(take_fd);
+		return ret;
+	}
+	node = drmGetDeviceNameFromFd2(take_fd);
+	if (node)
+		snprintf(path, sizeof(path), "%s", node);
+	free(node);
+	return open_taken(take_fd, path, &checked, ret_dev);
+}
+
 int metal_shm_drm_open_fd(int take_fd, uint32_t connector, uint32_t crtc, uint32_t plane,
 			  struct metal_device **ret_dev)
 {
@@ -189,22 +212,6 @@ int metal_shm_drm_open_fd(int take_fd, uint32_t connector, uint32_t crtc, uint32
 		.crtc = crtc,
 		.plane = plane,
 	};
-	char path[64];
-	char *node;
-	int ret;
 
-	snprintf(path, sizeof(path), "descriptor %d", take_fd);
-	ret = ret_dev ? shm__drm_node_check(take_fd, path)
-		      : metal_shm_set_error(EINVAL, "a place for the device is needed");
-	if (ret < 0) {
-		if (take_fd >= 0)
-			close(take_fd);
-		errno = -ret;
-		return ret;
-	}
-	node = drmGetDeviceNameFromFd2(take_fd);
-	if (node)
-		snprintf(path, sizeof(path), "%s", node);
-	free(node);
-	return open_taken(take_fd, path, &options, ret_dev);
+	return metal_shm_drm_open_fd_options(take_fd, &options, ret_dev);
 }

@@ -140,7 +140,7 @@ int shm__drm_take_over(struct drm_device *d, const struct drm_fb *fb, struct drm
 		error = shm__drm_state_read(d, &d->saved);
 	if (!error)
 		error = find(d, fb, ret);
-	if (error < 0 && !d->picture.active)
+	if (error < 0 && !d->touched)
 		d->saved.count = 0;
 	return error;
 }
@@ -149,10 +149,11 @@ void shm__drm_taken_over(struct drm_device *d, struct drm_picture *picture, int 
 {
 	if (error < 0) {
 		shm__drm_picture_drop(d, picture);
-		if (!d->picture.active)
+		if (!d->touched)
 			d->saved.count = 0;
 		return;
 	}
+	d->touched = true;
 	shm__drm_picture_drop(d, &d->picture);
 	d->picture = *picture;
 }

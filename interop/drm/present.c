@@ -48,6 +48,8 @@ static int show(struct drm_device *d, const struct drm_shot *shot)
 		ret = shm__drm_wait_shown(d, true, DRM_PATIENCE_NS, &done);
 	if (!ret)
 		ret = shm__drm_show(d, shot);
+	if (ret == -EACCES || ret == -ENODEV)
+		shm__drm_picture_lost(d, ret, &done);
 	pthread_mutex_unlock(&d->verb);
 	shm__drm_done_give_back(d, &done);
 	return explain_fence(d, ret, shot->in_fence);
@@ -152,7 +154,7 @@ int metal_shm_drm_off(struct metal_device *dev)
 	if (!d)
 		return -errno;
 	pthread_mutex_lock(&d->verb);
-	if (d->picture.active) {
+	if (d->touched) {
 		ret = shm__drm_wait_shown(d, true, DRM_PATIENCE_NS, &done);
 		if (!ret)
 			ret = shm__drm_off(d);

@@ -145,11 +145,13 @@ int shm__drm_off(struct drm_device *d)
 	struct drm_request r = { .objects = 0 };
 	int ret = shm__drm_request_picture(&r, d, &nothing, 0);
 
-	if (!ret)
-		ret = shm__drm_request_commit(&r, d, DRM_MODE_ATOMIC_ALLOW_MODESET, 0);
-	if (!ret)
-		shm__drm_picture_drop(d, &d->picture);
-	return ret;
+	if (ret < 0)
+		return ret;
+	ret = shm__drm_request_commit(&r, d, DRM_MODE_ATOMIC_ALLOW_MODESET, 0);
+	if (ret < 0)
+		return shm__drm_commit_error(d, ret, NULL);
+	shm__drm_picture_drop(d, &d->picture);
+	return 0;
 }
 
 static void request_saved(struct drm_request *r, const struct drm_device *d, uint32_t blob)
@@ -181,7 +183,7 @@ int shm__drm_restore(struct drm_device *d)
 	uint32_t blob = 0;
 	int ret = 0;
 
-	if (!d->saved.count)
+	if (!d->touched)
 		return 0;
 	if (d->saved.has_mode &&
 	    drmModeCreatePropertyBlob(d->fd, &d->saved.mode, sizeof(d->saved.mode), &blob) < 0)
@@ -193,6 +195,7 @@ int shm__drm_restore(struct drm_device *d)
 	if (blob)
 		drmModeDestroyPropertyBlob(d->fd, blob);
 	d->saved.count = 0;
+	d->touched = false;
 	if (ret < 0)
 		return shm__drm_off(d);
 	shm__drm_picture_drop(d, &d->picture);

@@ -96,6 +96,17 @@ int metal_shm_drm_open_fd(int take_fd, uint32_t connector, uint32_t crtc, uint32
 			  struct metal_device **ret_dev);
 
 /**
+ * metal_shm_drm_open_fd() with all choices.
+ *
+ * @param take_fd  as there
+ * @param options  NULL for none
+ * @param ret_dev  as for metal_shm_drm_open()
+ * @return as metal_shm_drm_open_fd()
+ */
+int metal_shm_drm_open_fd_options(int take_fd, const struct metal_shm_drm_options *options,
+				  struct metal_device **ret_dev);
+
+/**
  * The mode that is shown, or the one that a frame without a size of its own would get.
  *
  * @param dev          a display
