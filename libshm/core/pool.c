@@ -64,6 +64,12 @@ static void free_pool(struct metal_shm_pool *pool)
 	shm__quarantine(pool);
 }
 
+/* Under the pool's lock. Its feeder still knows a pool that was destroyed, and ends the feeding. */
+static bool is_over(const struct metal_shm_pool *pool)
+{
+	return pool->destroyed && !pool->remaining && !pool->feeding && !pool->feeder;
+}
+
 /* An idle buffer of a pool that ended. It has one reference here, so nothing ends too early. */
 static void retire(struct metal_shm_pool *pool, struct metal_generic_shm *shm)
 {
@@ -84,7 +90,8 @@ static void retire(struct metal_shm_pool *pool, struct metal_generic_shm *shm)
 	}
 	metal_shm_free(shm, NULL);
 	shm__mutex_lock(&pool->lock);
-	last = !--pool->remaining && !pool->feeding;
+	pool->remaining--;
+	last = is_over(pool);
 	shm__mutex_unlock(&pool->lock);
 	if (last)
 		free_pool(pool);
@@ -114,7 +121,7 @@ static bool feed_idle(struct metal_shm_pool *pool)
 		shm__mutex_lock(&pool->lock);
 	}
 	pool->feeding = false;
-	return pool->destroyed && !pool->remaining;
+	return is_over(pool);
 }
 
 /* The memory is idle and nobody else knows of it. */
@@ -301,6 +308,14 @@ struct metal_generic_shm *metal_shm_pool_get(struct metal_shm_pool *pool, int64_
 	return shm;
 }
 
+static bool has_device(const struct metal_shm_pool *pool, const struct metal_device *dev)
+{
+	for (size_t i = 0; i < pool->n; i++)
+		if (pool->devs[i] == dev)
+			return true;
+	return false;
+}
+
 int metal_shm_pool_feed(struct metal_shm_pool *pool, struct metal_device *dev,
 			void (*idle)(struct metal_device *dev, struct metal_generic_shm *shm))
 {
@@ -309,15 +324,19 @@ int metal_shm_pool_feed(struct metal_shm_pool *pool, struct metal_device *dev,
 
 	if (!error)
 		error = shm__device_check(dev);
+	if (!error && !has_device(pool, dev))
+		error = shm__error(EINVAL, "%s is no device of the pool", dev->name);
 	if (error)
 		return error;
 	shm__mutex_lock(&pool->lock);
 	if (pool->feeder && pool->feeder != dev) {
 		error = shm__error(EBUSY, "%s takes the pool's idle buffers", pool->feeder->name);
+	} else if (pool->destroyed && idle) {
+		error = shm__error(EINVAL, "the pool was destroyed");
 	} else {
 		pool->feed = idle;
 		pool->feeder = idle ? dev : NULL;
-		last = feed_idle(pool);
+		last = idle ? feed_idle(pool) : is_over(pool);
 	}
 	shm__mutex_unlock(&pool->lock);
 	if (last)
@@ -360,7 +379,6 @@ void metal_shm_pool_destroy(struct metal_shm_pool *pool)
 	}
 	pool->destroyed = true;
 	pool->feed = NULL;
-	pool->feeder = NULL;
 	n = pool->idle_count;
 	pool->idle_count = 0;
 	for (unsigned i = 0; i < n; i++)

@@ -200,6 +200,30 @@ static void a_feeder_that_takes_nothing_ends_its_turn(void **state)
 	assert_int_equal(metal_shm_pool_feed(bench->pool, bench->camera->dev, NULL), 0);
 }
 
+static void a_feeder_is_a_device_of_the_pool(void **state)
+{
+	struct bench *bench = *state;
+	struct fake_importer *other = fake_importer_new("other", METAL_SHM_ACCESS_DMA);
+
+	assert_int_equal(metal_shm_pool_feed(bench->pool, other->dev, queue_idle), -EINVAL);
+	assert_non_null(strstr(metal_shm_last_error(), "other is no device of the pool"));
+	fake_importer_end(other);
+}
+
+static void a_feeder_may_outlive_the_pool(void **state)
+{
+	struct bench *bench = *state;
+
+	feed_error = 1;
+	assert_int_equal(metal_shm_pool_feed(bench->pool, bench->camera->dev, queue_idle), 0);
+	metal_shm_pool_destroy(bench->pool);
+	assert_int_equal(bench->source->live, 0);
+	assert_int_equal(metal_shm_pool_feed(bench->pool, bench->camera->dev, queue_idle), -EINVAL);
+	assert_int_equal(metal_shm_pool_feed(bench->pool, bench->camera->dev, NULL), 0);
+	assert_int_equal(metal_shm_pool_feed(bench->pool, bench->camera->dev, NULL), -EINVAL);
+	bench->pool = NULL;
+}
+
 static void a_destroyed_pool_waits_for_its_frames(void **state)
 {
 	struct bench *bench = *state;
@@ -267,6 +291,8 @@ int main(int argc, char **argv)
 		CASE(a_waiting_get_wakes_at_a_free),
 		CASE(idle_frames_feed_a_device),
 		CASE(a_feeder_that_takes_nothing_ends_its_turn),
+		CASE(a_feeder_is_a_device_of_the_pool),
+		CASE(a_feeder_may_outlive_the_pool),
 		CASE(a_destroyed_pool_waits_for_its_frames),
 		CASE(a_pool_that_fails_halfway_leaves_nothing),
 		CASE(a_pool_of_nothing_is_refused),

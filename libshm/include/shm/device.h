@@ -281,12 +281,14 @@ void metal_shm_importer_unmap(const struct metal_shm_attachment *at, void *addre
  * From then on each frame that nobody references and no work has goes to @p idle with one reference,
  * which it ends by metal_shm_free(); those idle now at once. @p idle runs in whatever thread made the
  * frame idle, metal_shm_free() included: it must not block, and must tolerate the pool's destruction
- * having begun.
+ * having begun. A pool that was destroyed may still be named to end it, and must: its record stays
+ * until then.
  *
  * @param pool  a pool that @p dev is a device of
  * @param dev   the device
  * @param idle  the callback; NULL ends it for @p dev
- * @return 0; -EINVAL; -EBUSY another device feeds from the pool
+ * @return 0; -EINVAL also for another pool's device, or to begin on a destroyed pool; -EBUSY another
+ *         device feeds from the pool
  */
 int metal_shm_pool_feed(struct metal_shm_pool *pool, struct metal_device *dev,
 			void (*idle)(struct metal_device *dev, struct metal_generic_shm *shm));
