@@ -152,13 +152,13 @@ static bool recall_verdict(struct metal_device *dev, const char *source,
 	return true;
 }
 
-static void remember_verdict(struct metal_device *dev, const char *source,
+static bool remember_verdict(struct metal_device *dev, const char *source,
 			     const struct choice *choice, int error)
 {
 	struct shm__verdict *verdict = shm__os_alloc(sizeof(*verdict));
 
 	if (!verdict)
-		return; /* it is tried again */
+		return false; /* it is tried again */
 	snprintf(verdict->source, sizeof(verdict->source), "%s", source);
 	if (choice->frame)
 		verdict->frame = *choice->frame;
@@ -170,6 +170,29 @@ static void remember_verdict(struct metal_device *dev, const char *source,
 	verdict->next = dev->verdicts;
 	dev->verdicts = verdict;
 	shm__mutex_unlock(&dev->lock);
+	return true;
+}
+
+/*
+ * A device refused a later buffer of a source that had passed: the newest verdict counts. The reason is
+ * this thread's last. False: it could not be written down.
+ */
+bool shm__choice_revoke(size_t size, const struct metal_shm_frame *frame,
+			struct metal_device *const devs[], size_t n, struct metal_device *dev,
+			const struct metal_device *src, int error)
+{
+	struct choice *choice = shm__os_alloc(sizeof(*choice));
+	bool done = false;
+
+	if (!choice)
+		return false;
+	*choice = (struct choice){
+		.size = size, .trial_size = size, .frame = frame, .devs = devs, .n = n
+	};
+	if (!merge_constraints(choice))
+		done = remember_verdict(dev, src->name, choice, error);
+	shm__os_free(choice);
+	return done;
 }
 
 /* What could be otherwise next time is no verdict. */

@@ -227,6 +227,9 @@ int shm__choose(size_t size, const struct metal_shm_frame *frame, struct metal_d
 
 /* format.c */
 const char *shm__fourcc(uint32_t fourcc, char text[static 12]);
+bool shm__choice_revoke(size_t size, const struct metal_shm_frame *frame,
+			struct metal_device *const devs[], size_t n, struct metal_device *dev,
+			const struct metal_device *src, int error);
 
 /* frame.c */
 int shm__frame_check(const struct metal_shm_frame *frame, uint64_t size);

@@ -144,9 +144,12 @@ void shm__pool_return(struct shm__root *root)
 		free_pool(pool);
 }
 
-/* Allocate one buffer, say what it is, attach it everywhere. It ends up idle in the pool. */
+/*
+ * Allocate one buffer, say what it is, attach it everywhere. It ends up idle in the pool. A device that
+ * refuses the memory is named.
+ */
 static int fill_one(struct metal_shm_pool *pool, struct metal_device *src, size_t size,
-		    metal_shm_type type, const char *why)
+		    metal_shm_type type, const char *why, struct metal_device **ret_refused)
 {
 	struct metal_generic_shm *shm = shm__allocate(size, src, type);
 	int error = 0;
@@ -165,9 +168,13 @@ static int fill_one(struct metal_shm_pool *pool, struct metal_device *src, size_
 	}
 	if (pool->has_frame)
 		error = metal_shm_frame_set(shm, &pool->frame);
-	for (i = 0; i < pool->n && !error; i++)
-		if (shm__uses(pool->devs[i]) && !metal_shm_attach(shm, pool->devs[i]))
-			error = -errno;
+	for (i = 0; i < pool->n && !error; i++) {
+		if (!shm__uses(pool->devs[i]) || metal_shm_attach(shm, pool->devs[i]))
+			continue;
+		error = -errno;
+		if (error == -ENOTSUP)
+			*ret_refused = pool->devs[i];
+	}
 	if (error) {
 		while (i-- > 0) {
 			struct metal_generic_shm *view = NULL;
@@ -188,33 +195,14 @@ static int fill_one(struct metal_shm_pool *pool, struct metal_device *src, size_
 	return 0;
 }
 
-static int create(size_t size, const struct metal_shm_frame *frame, unsigned count,
-		  struct metal_device *const devs[], size_t n, metal_shm_type type,
-		  struct metal_shm_pool **ret_pool)
+static struct metal_shm_pool *new_pool(const struct metal_shm_frame *frame, unsigned count,
+				       struct metal_device *const devs[], size_t n)
 {
-	struct metal_shm_pool *pool;
-	struct metal_device *src;
-	char *why = NULL;
-	int error;
+	struct metal_shm_pool *pool = shm__os_alloc(sizeof(*pool));
 
-	if (!size || !count || count > MAX_BUFFERS || n > SHM__MAX_DEVICES || (n && !devs) ||
-	    !ret_pool)
-		return shm__error(EINVAL,
-				  "a pool has 1 to %d buffers of at least a byte, and at "
-				  "most %d devices",
-				  MAX_BUFFERS, SHM__MAX_DEVICES);
-	for (size_t i = 0; i < n; i++) {
-		error = shm__device_check(devs[i]);
-		if (error)
-			return error;
-	}
-	error = shm__choose(size, frame, devs, n, type, &src, &why);
-	if (error)
-		return error;
-	pool = shm__os_alloc(sizeof(*pool));
 	if (!pool) {
-		error = shm__error(ENOMEM, "no memory for a pool");
-		goto drop_choice;
+		shm__error(ENOMEM, "no memory for a pool");
+		return NULL;
 	}
 	shm__mutex_init(&pool->lock);
 	pool->count = count;
@@ -227,17 +215,64 @@ static int create(size_t size, const struct metal_shm_frame *frame, unsigned cou
 		pool->has_frame = true;
 	}
 	atomic_store(&pool->tag, SHM__POOL_TAG);
+	return pool;
+}
+
+/* With memory of the source that is chosen now. -EAGAIN: a device refused it only now; choose again. */
+static int create_once(size_t size, const struct metal_shm_frame *frame, unsigned count,
+		       struct metal_device *const devs[], size_t n, metal_shm_type type,
+		       struct metal_shm_pool **ret_pool)
+{
+	struct metal_device *src = NULL, *refused = NULL;
+	struct metal_shm_pool *pool;
+	char *why = NULL;
+	int error;
+
+	error = shm__choose(size, frame, devs, n, type, &src, &why);
+	if (error)
+		return error;
+	pool = new_pool(frame, count, devs, n);
+	if (!pool) {
+		error = -ENOMEM;
+		goto drop_choice;
+	}
 	for (unsigned i = 0; i < count && !error; i++)
-		error = fill_one(pool, src, size, type, why);
-	if (!error)
+		error = fill_one(pool, src, size, type, why, &refused);
+	if (!error) {
 		*ret_pool = pool;
-	else if (pool->remaining)
+		goto drop_choice;
+	}
+	if (refused && shm__choice_revoke(size, frame, devs, n, refused, src, error))
+		error = -EAGAIN;
+	if (pool->remaining)
 		metal_shm_pool_destroy(pool);
 	else
 		free_pool(pool);
 drop_choice:
 	shm__os_free(why);
 	shm__device_unref(src);
+	return error;
+}
+
+static int create(size_t size, const struct metal_shm_frame *frame, unsigned count,
+		  struct metal_device *const devs[], size_t n, metal_shm_type type,
+		  struct metal_shm_pool **ret_pool)
+{
+	int error = 0;
+
+	if (!size || !count || count > MAX_BUFFERS || n > SHM__MAX_DEVICES || (n && !devs) ||
+	    !ret_pool)
+		return shm__error(EINVAL,
+				  "a pool has 1 to %d buffers of at least a byte, and at "
+				  "most %d devices",
+				  MAX_BUFFERS, SHM__MAX_DEVICES);
+	for (size_t i = 0; i < n && !error; i++)
+		error = shm__device_check(devs[i]);
+	if (error)
+		return error;
+	do {
+		error = create_once(size, frame, count, devs, n, type, ret_pool);
+	} while (error == -EAGAIN);
 	return error;
 }
 

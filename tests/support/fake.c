@@ -181,9 +181,18 @@ static int importer_attach(struct metal_device *dev, const struct metal_shm_atta
 {
 	struct fake_importer *importer = importer_of(dev);
 
-	(void)at;
 	if (importer->fail_attach)
 		return metal_shm_set_error(-importer->fail_attach, "told to fail");
+	if (importer->lucky) {
+		struct metal_shm_properties is = { .struct_size = sizeof(is) };
+
+		metal_shm_properties(at->shm, &is);
+		if (is.contiguous != METAL_SHM_YES) {
+			if (importer->lucky == 1)
+				return metal_shm_set_error(ENOTSUP, "not in one piece this time");
+			importer->lucky--;
+		}
+	}
 	ret_view->data = importer;
 	ret_view->access = importer->access;
 	NOTE(importer, "A", 0);

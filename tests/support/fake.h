@@ -28,6 +28,7 @@ struct fake_importer {
 	struct metal_shm_layout layout;
 	int layout_error, fail_attach, fail_trial, fail_give; /* -errno */
 	bool trial_wants_contiguous;
+	unsigned lucky; /* > 0: of memory in pieces it takes this many less one, then refuses it */
 	char log[256];
 	struct metal_generic_shm *queued[64];
 	unsigned queued_count, completions; /* completions: of these, done at the next dispatch */

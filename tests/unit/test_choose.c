@@ -94,6 +94,38 @@ static void a_trial_is_remembered(void **state)
 	metal_shm_free(shm, NULL);
 }
 
+static void a_buffer_that_is_refused_late_leads_to_the_next_source(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_shm_pool *pool = NULL;
+	struct metal_generic_shm *shm;
+	char text[512];
+
+	/* the trial and two frames find their pieces side by side */
+	bench->camera->lucky = 4;
+	assert_int_equal(metal_shm_pool_create(5000, 4, bench->devs, 4, 0, &pool), 0);
+	assert_int_equal(bench->scattered->live, 0);
+	assert_int_equal(bench->contiguous->live, 4);
+	shm = metal_shm_pool_get(pool, 0);
+	metal_shm_explain(shm, text, sizeof(text));
+	assert_non_null(strstr(text, "refused scattered: not in one piece this time\n"));
+	metal_shm_free(shm, NULL);
+	metal_shm_pool_destroy(pool);
+}
+
+static void a_late_refusal_by_the_only_source_is_the_reason(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_device *devs[] = { bench->scattered->dev, bench->camera->dev };
+	struct metal_shm_pool *pool = NULL;
+
+	bench->camera->lucky = 4;
+	assert_int_equal(metal_shm_pool_create(5000, 4, devs, 2, 0, &pool), -ENOTSUP);
+	assert_non_null(strstr(metal_shm_last_error(), "not in one piece this time"));
+	assert_null(pool);
+	assert_int_equal(bench->scattered->live, 0);
+}
+
 static void a_passing_failure_is_no_verdict(void **state)
 {
 	struct bench *bench = *state;
@@ -193,6 +225,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(without_devices_the_cheapest_source_serves),
 		CASE(the_first_that_really_works_wins),
 		CASE(a_trial_is_remembered),
+		CASE(a_buffer_that_is_refused_late_leads_to_the_next_source),
+		CASE(a_late_refusal_by_the_only_source_is_the_reason),
 		CASE(a_passing_failure_is_no_verdict),
 		CASE(a_requirement_is_checked_before_any_trial),
 		CASE(when_none_serves_each_is_named_with_its_reason),
