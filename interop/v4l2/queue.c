@@ -128,17 +128,9 @@ void shm__v4l2_idle(struct metal_device *dev, struct metal_generic_shm *shm)
 int shm__v4l2_give(struct shm__v4l2_queue *queue, struct metal_generic_shm *shm)
 {
 	struct shm__v4l2_slot *slot = slot_of(queue, shm);
-	int error = slot ? enqueue(queue, slot, shm, NULL, 0) : -EINVAL;
+	int error = slot ? enqueue(queue, slot, shm, NULL, 0) : -errno;
 
-	if (slot && error && keep_stuck(queue, slot, shm, error))
-		return error;
-	if (!slot) {
-		/* a pool of other devices: the start tells */
-		pthread_mutex_lock(&queue->lock);
-		queue->stuck_error = error;
-		pthread_mutex_unlock(&queue->lock);
-	}
-	if (error)
+	if (error && !(slot && keep_stuck(queue, slot, shm, error)))
 		metal_shm_free(shm, NULL);
 	return error;
 }

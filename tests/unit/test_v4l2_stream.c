@@ -295,6 +295,23 @@ static void closing_stops(void **state)
 	bench_open(b);
 }
 
+static void a_pool_may_be_destroyed_before_the_stop(void **state)
+{
+	struct bench *b = *state;
+	struct metal_generic_shm *shm = next_frame(b), *none;
+
+	metal_shm_pool_destroy(b->pool);
+	metal_shm_free(shm, NULL);
+	metal_shm_free(next_frame(b), NULL);
+	assert_int_equal(b->driver->qbufs, 0);
+	assert_int_equal(metal_shm_v4l2_wait(b->camera, 10 * MS, NULL, &none), -ETIMEDOUT);
+	for (unsigned i = 2; i < FRAMES; i++)
+		metal_shm_free(next_frame(b), NULL);
+	assert_int_equal(metal_shm_v4l2_wait(b->camera, 10 * MS, NULL, &none), -ETIMEDOUT);
+	metal_shm_device_close(b->camera);
+	bench_open(b);
+}
+
 static void a_detach_during_the_stream_takes_effect_at_the_stop(void **state)
 {
 	struct bench *b = *state;
@@ -332,6 +349,7 @@ int main(int argc, char **argv)
 		CASE(stop_gives_the_memory_back_after_the_ownership),
 		CASE(a_device_starts_again_after_a_stop),
 		CASE(closing_stops),
+		CASE(a_pool_may_be_destroyed_before_the_stop),
 		CASE(a_detach_during_the_stream_takes_effect_at_the_stop),
 	};
 

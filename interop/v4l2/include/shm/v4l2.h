@@ -144,7 +144,8 @@ int metal_shm_v4l2_set_interval(struct metal_device *dev, uint32_t numerator, ui
  * but not of this pool may be queued too, if they were attached before.
  *
  * @param dev   a V4L2 device that is not started
- * @param pool  a pool of frames attached to @p dev. Stop the device before the pool is destroyed
+ * @param pool  a pool of frames attached to @p dev. If it is destroyed before the stop, each of its
+ *              frames ends as it comes back
  * @return 0; -EINVAL not a V4L2 device, not a pool, or @p dev captures and is no device of the pool;
  *         -ENODATA the pool's buffers have no format; -EBUSY started before, another program streams, or
  *         another device feeds from the pool; -ENOTSUP the driver wants another layout than the
