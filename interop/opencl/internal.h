@@ -59,7 +59,8 @@ struct shm__cl_mapping {
 	atomic_uint refs;
 	void *address; /* of the memory's first byte */
 	size_t size;
-	bool descriptor; /* it is the mmap of one */
+	bool imported; /* by the core: undone there, unless a cl_mem is left */
+	bool plain;    /* munmap() undoes it */
 };
 
 /* A memory in OpenCL. */
@@ -168,19 +169,21 @@ int shm__cl_view_of(struct metal_device *gpu, struct metal_generic_shm *shm,
 /* mapping.c */
 int shm__cl_mapping_open(const struct metal_shm_attachment *at, bool *ret_writable,
 			 struct shm__cl_mapping **ret_mapping);
+int shm__cl_mapping_make(int fd, size_t size, struct shm__cl_mapping **ret_mapping);
 int shm__cl_mapping_bind(struct shm__cl_mapping *mapping, cl_mem mem);
 void shm__cl_mapping_close(struct shm__cl_mapping *mapping, const struct metal_shm_attachment *at);
 
 /* scratch.c */
 struct shm__cl_scratch {
 	struct shm__cl_bytes bytes;
-	void *check; /* the bytes again, by another mapping where there can be one */
+	struct shm__cl_mapping *mapping; /* of the bytes */
+	struct shm__cl_mapping *second;  /* another, where there can be one */
+	void *check; /* the bytes by the second; NULL: they may not be touched */
+	bool whole;  /* nobody else has them */
+	const struct metal_shm_attachment *at;
 	struct metal_device *src;
 	struct metal_generic_shm *shm;
-	struct shm__cl_mapping *mappings[2]; /* of the memory itself, where it is proven in place */
-	const struct metal_shm_attachment *at;
 	int own_fd;
-	bool whole; /* may be written all over; else only what is put back */
 };
 
 void shm__cl_kind(int fd, char *kind, size_t size);

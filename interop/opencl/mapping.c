@@ -6,6 +6,7 @@
  */
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "internal.h"
@@ -38,7 +39,30 @@ int shm__cl_mapping_open(const struct metal_shm_attachment *at, bool *ret_writab
 	atomic_init(&mapping->refs, 1);
 	mapping->address = (char *)address - at->range.offset;
 	mapping->size = at->memory->size;
-	mapping->descriptor = at->memory->os_handle >= 0;
+	mapping->imported = true;
+	mapping->plain = at->memory->os_handle >= 0;
+	*ret_mapping = mapping;
+	return 0;
+}
+
+/* Of a descriptor, or of memory without a name where fd is -1. */
+int shm__cl_mapping_make(int fd, size_t size, struct shm__cl_mapping **ret_mapping)
+{
+	struct shm__cl_mapping *mapping = calloc(1, sizeof(*mapping));
+	int error;
+
+	if (!mapping)
+		return metal_shm_set_error(ENOMEM, "no memory for a mapping's record");
+	mapping->address = mmap(NULL, size, PROT_READ | PROT_WRITE,
+				fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
+	if (mapping->address == MAP_FAILED) {
+		error = metal_shm_set_error(errno, "mmap: %s", strerror(errno));
+		free(mapping);
+		return error;
+	}
+	atomic_init(&mapping->refs, 1);
+	mapping->size = size;
+	mapping->plain = true;
 	*ret_mapping = mapping;
 	return 0;
 }
@@ -49,7 +73,7 @@ static void drop(struct shm__cl_mapping *mapping)
 
 	if (atomic_fetch_sub(&mapping->refs, 1) != 1)
 		return;
-	if (mapping->descriptor)
+	if (mapping->plain)
 		munmap(mapping->address, mapping->size);
 	free(mapping);
 	errno = saved;
@@ -75,14 +99,14 @@ int shm__cl_mapping_bind(struct shm__cl_mapping *mapping, cl_mem mem)
 	return shm__cl_error(code, "clSetMemObjectDestructorCallback");
 }
 
-/* After the release of every cl_mem over it. at is any attachment of its memory. */
+/* After the release of every cl_mem over it. at is any attachment of its memory, if it was opened. */
 void shm__cl_mapping_close(struct shm__cl_mapping *mapping, const struct metal_shm_attachment *at)
 {
 	unsigned last = 1;
 
 	if (!mapping)
 		return;
-	if (!atomic_compare_exchange_strong(&mapping->refs, &last, 0)) {
+	if (!mapping->imported || !atomic_compare_exchange_strong(&mapping->refs, &last, 0)) {
 		drop(mapping);
 		return;
 	}

@@ -163,6 +163,10 @@ static int prove(struct shm__cl *cl, const struct shm__cl_path *path,
 	error = path->import(cl, &scratch->bytes, &mem);
 	if (error)
 		return error;
+	if (path->maps)
+		error = shm__cl_mapping_bind(scratch->mapping, mem);
+	if (error)
+		goto release_mem;
 	if (scratch->check) {
 		error = shm__cl_scratch_begin(cl, scratch);
 		if (error)

@@ -193,12 +193,16 @@ static int prove(struct shm__cl_view *view, const struct shm__cl_scratch *scratc
 					   plane.stride);
 	if (on_buffer)
 		error = path->import(cl, &scratch->bytes, &import);
+	if (import && path->maps)
+		error = shm__cl_mapping_bind(scratch->mapping, import);
 	for (int i = 0; i < 2 && !error; i++) {
 		plane.offset = i ? OFFSET : 0;
 		error = shm__cl_image_make(cl, import, scratch->bytes.address, true, &plane,
 					   on_buffer ? &buffers[i] : NULL, &images[i]);
 		if (error)
 			buffers[i] = NULL;
+		else if (!on_buffer)
+			error = shm__cl_mapping_bind(scratch->mapping, images[i]);
 	}
 	if (!error)
 		error = exchange(cl, path, scratch, import, images, &plane);

@@ -6,10 +6,8 @@
 #include <fcntl.h>
 #include <linux/dma-buf.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <shm/linux.h>
@@ -17,7 +15,6 @@
 #include "internal.h"
 
 #define SCRATCH_SIZE 16384u
-#define READ_WRITE   (METAL_SHM_READ | METAL_SHM_WRITE)
 #define DMABUF       "dmabuf:"
 
 /* A DMA-BUF's exporter as the kernel names it. */
@@ -89,21 +86,19 @@ static int same_kind(const char *kind, struct shm__cl_scratch *scratch)
 	scratch->shm = metal_shm_allocate(SCRATCH_SIZE, scratch->src, 0);
 	if (!scratch->shm)
 		return -errno;
-	scratch->bytes.address = metal_shm_map(scratch->shm, READ_WRITE);
-	if (!scratch->bytes.address)
-		return -errno;
 	error = metal_shm_export(scratch->shm, 0);
 	if (error < 0)
 		return error;
 	scratch->own_fd = error;
-	scratch->check =
-		mmap(NULL, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, scratch->own_fd, 0);
-	if (scratch->check == MAP_FAILED) {
-		scratch->check = NULL;
-		return metal_shm_set_error(errno, "mmap: %s", strerror(errno));
-	}
+	error = shm__cl_mapping_make(scratch->own_fd, SCRATCH_SIZE, &scratch->mapping);
+	if (!error)
+		error = shm__cl_mapping_make(scratch->own_fd, SCRATCH_SIZE, &scratch->second);
+	if (error)
+		return error;
 	scratch->bytes.fd = shm__cl_is_dmabuf(kind) ? scratch->own_fd : -1;
+	scratch->bytes.address = scratch->mapping->address;
 	scratch->bytes.size = SCRATCH_SIZE;
+	scratch->check = scratch->second->address;
 	scratch->whole = true;
 	return 0;
 }
@@ -111,13 +106,13 @@ static int same_kind(const char *kind, struct shm__cl_scratch *scratch)
 /* Host memory has one mapping: what a kernel wrote must be there without asking the runtime. */
 static int host_memory(struct shm__cl_scratch *scratch)
 {
-	void *address = aligned_alloc(4096, SCRATCH_SIZE);
+	int error = shm__cl_mapping_make(-1, SCRATCH_SIZE, &scratch->mapping);
 
-	if (!address)
-		return metal_shm_set_error(ENOMEM, "no memory for a proof");
-	scratch->bytes.address = address;
-	scratch->check = address;
+	if (error)
+		return error;
+	scratch->bytes.address = scratch->mapping->address;
 	scratch->bytes.size = SCRATCH_SIZE;
+	scratch->check = scratch->bytes.address;
 	scratch->whole = true;
 	return 0;
 }
@@ -139,10 +134,10 @@ static int in_place(const struct shm__cl *cl, const struct shm__cl_path *path,
 		if (error)
 			return error;
 	}
-	error = shm__cl_mapping_open(at, &writable, &scratch->mappings[0]);
+	error = shm__cl_mapping_open(at, &writable, &scratch->mapping);
 	if (error)
 		return error;
-	scratch->bytes.address = scratch->mappings[0]->address;
+	scratch->bytes.address = scratch->mapping->address;
 	scratch->bytes.fd = shm__cl_is_dmabuf(kind) ? at->memory->os_handle : -1;
 	scratch->bytes.size = at->memory->size;
 	scratch->bytes.writable = writable;
@@ -150,9 +145,9 @@ static int in_place(const struct shm__cl *cl, const struct shm__cl_path *path,
 		return 0;
 	if (!writable)
 		return metal_shm_set_error(ENOTSUP, "read-only memory can't be proven");
-	error = shm__cl_mapping_open(at, &writable, &scratch->mappings[1]);
+	error = shm__cl_mapping_open(at, &writable, &scratch->second);
 	if (!error)
-		scratch->check = scratch->mappings[1]->address;
+		scratch->check = scratch->second->address;
 	return error;
 }
 
@@ -178,16 +173,12 @@ int shm__cl_scratch_make(const struct shm__cl *cl, const struct shm__cl_path *pa
 /* After the release of every cl_mem over it. */
 void shm__cl_scratch_free(struct shm__cl_scratch *scratch)
 {
-	if (scratch->shm && scratch->check)
-		munmap(scratch->check, SCRATCH_SIZE);
+	shm__cl_mapping_close(scratch->second, scratch->at);
+	shm__cl_mapping_close(scratch->mapping, scratch->at);
 	if (scratch->own_fd >= 0)
 		close(scratch->own_fd);
-	if (scratch->whole && !scratch->shm)
-		free(scratch->bytes.address);
 	metal_shm_free(scratch->shm, NULL);
 	metal_shm_device_close(scratch->src);
-	for (int i = 0; i < 2; i++)
-		shm__cl_mapping_close(scratch->mappings[i], scratch->at);
 }
 
 static int sync_dmabuf(int fd, uint64_t flags)

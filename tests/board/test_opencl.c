@@ -8,7 +8,7 @@
 #include <drm.h>
 #include <drm_mode.h>
 
-#include "../unit/opencl_emulation.h"
+#include "opencl_emulation.h"
 
 #define SIZE   65536u
 #define CARDS  16

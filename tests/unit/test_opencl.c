@@ -186,6 +186,31 @@ static void read_only_memory_is_read_and_never_written(void **state)
 	munmap(apart, SIZE);
 }
 
+static void memory_that_is_sealed_against_writing_is_read_only(void **state)
+{
+	int fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct metal_generic_shm *shm, *view;
+	cl_mem_flags flags = 0;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK), 0);
+	shm = metal_shm_import(fd, 0, 0);
+	assert_non_null(shm);
+	view = metal_shm_attach(shm, fx.gpu);
+	if (!view)
+		fail_msg("%s", metal_shm_last_error());
+	clGetMemObjectInfo(mem_of(fx.gpu, shm), CL_MEM_FLAGS, sizeof(flags), &flags, NULL);
+	assert_true(flags & CL_MEM_READ_ONLY);
+	assert_int_equal(metal_shm_opencl_acquire(fx.gpu, shm, DEV_RW), -EACCES);
+	assert_int_equal(metal_shm_opencl_acquire(fx.gpu, shm, DEV_R), 0);
+	assert_int_equal(metal_shm_opencl_release(fx.gpu, shm), 0);
+	assert_int_equal(metal_shm_sync_for_cpu(shm, DEV_R), 0);
+	metal_shm_detach(view, fx.gpu);
+	metal_shm_free(shm, NULL);
+	close(fd);
+}
+
 static void allocate_for_tries_a_kernel_once_and_remembers(void **state)
 {
 	struct metal_shm_stats before = { .struct_size = sizeof(before) }, after = before;
@@ -360,6 +385,7 @@ int main(int argc, char **argv)
 		opencl_case(two_attaches_are_one_view),
 		opencl_case(wrapped_memory_is_used_in_place),
 		opencl_case(read_only_memory_is_read_and_never_written),
+		opencl_case(memory_that_is_sealed_against_writing_is_read_only),
 		opencl_case(allocate_for_tries_a_kernel_once_and_remembers),
 		opencl_case(a_copy_is_refused_unless_asked_for),
 		opencl_case(a_copy_that_was_asked_for_is_counted),

@@ -178,6 +178,22 @@ static void a_yuyv_image_has_a_pixel_for_two(void **state)
 	frame_end(shm);
 }
 
+static void each_plane_of_yu12_is_an_image_at_its_offset(void **state)
+{
+	struct metal_shm_frame frame;
+	struct metal_generic_shm *shm = frame_new(FOURCC('Y', 'U', '1', '2'), 64, 16, 0, &frame);
+	unsigned char *bytes = metal_shm_map(shm, READ_WRITE);
+
+	(void)state;
+	paint(shm, image_of(shm, 0), 64, 16, 1.0f, 0.0f, 0.0f, 0.0f);
+	paint(shm, image_of(shm, 1), 32, 8, 0.2f, 0.0f, 0.0f, 0.0f);
+	paint(shm, image_of(shm, 2), 32, 8, 0.4f, 0.0f, 0.0f, 0.0f);
+	assert_true(all_are(bytes, 64 * 16, 255));
+	assert_true(all_are(bytes + frame.plane[1].offset, 32 * 8, 51));
+	assert_true(all_are(bytes + frame.plane[2].offset, 32 * 8, 102));
+	frame_end(shm);
+}
+
 static void nv12_luma_is_an_image_and_chroma_one_or_a_reason(void **state)
 {
 	struct metal_shm_frame frame;
@@ -287,6 +303,7 @@ int main(int argc, char **argv)
 		opencl_case(an_xr24_image_reads_what_the_cpu_writes_after_it_was_made),
 		opencl_case(an_r8_image_is_one_channel),
 		opencl_case(a_yuyv_image_has_a_pixel_for_two),
+		opencl_case(each_plane_of_yu12_is_an_image_at_its_offset),
 		opencl_case(nv12_luma_is_an_image_and_chroma_one_or_a_reason),
 		opencl_case(formats_without_an_image_are_refused_by_name),
 		opencl_case(an_image_is_made_once_and_goes_with_the_view),

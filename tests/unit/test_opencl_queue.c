@@ -3,8 +3,6 @@
 #include "opencl_fixture.h"
 
 #include <poll.h>
-#include <pthread.h>
-#include <time.h>
 
 #define SIZE 4096u
 
@@ -32,30 +30,11 @@ static void shared_end(struct shared *s, struct metal_device *gpu)
 	metal_shm_free(s->shm, NULL);
 }
 
-static cl_event gate_new(void)
-{
-	cl_int code;
-	cl_event gate = clCreateUserEvent(fx.context, &code);
-
-	assert_int_equal(code, CL_SUCCESS);
-	return gate;
-}
-
 static bool readable(int fd, int timeout_ms)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 
 	return poll(&poll_fd, 1, timeout_ms) == 1;
-}
-
-/* Acquire behind a gate, fill, release: nothing can run until the gate opens. */
-static void queue_fill(struct metal_device *gpu, struct metal_generic_shm *shm, cl_event gate,
-		       unsigned char value)
-{
-	assert_int_equal(metal_shm_opencl_enqueue_acquire(gpu, NULL, shm, DEV_W, 1, &gate, NULL),
-			 0);
-	enqueue_fill(fx.queue, "fill", mem_of(gpu, shm), value, SIZE, 1, &gate, NULL);
-	assert_int_equal(metal_shm_opencl_release(gpu, shm), 0);
 }
 
 static void release_does_not_wait_and_its_end_is_polled(void **state)
@@ -80,13 +59,25 @@ static void release_does_not_wait_and_its_end_is_polled(void **state)
 	shared_end(&s, fx.gpu);
 }
 
-static void *open_gate_later(void *gate)
+/* Not by the look that is due five times a second. */
+static void completion_is_reported_when_it_comes(void **state)
 {
-	const struct timespec pause = { .tv_nsec = 50000000 };
+	struct shared s = shared_new(fx.gpu);
+	int fd = metal_shm_device_poll_fd(fx.gpu);
+	int64_t begin = now_ns();
 
-	nanosleep(&pause, NULL);
-	clSetUserEventStatus(gate, CL_COMPLETE);
-	return NULL;
+	(void)state;
+	for (unsigned char i = 0; i < 20; i++) {
+		cl_event gate = gate_new();
+
+		queue_fill(fx.gpu, s.shm, gate, i);
+		clSetUserEventStatus(gate, CL_COMPLETE);
+		assert_true(readable(fd, 10000));
+		assert_int_equal(metal_shm_sync_for_cpu(s.shm, DEV_W), 0);
+		clReleaseEvent(gate);
+	}
+	assert_true(now_ns() - begin < INT64_C(2000000000));
+	shared_end(&s, fx.gpu);
 }
 
 static void sync_for_cpu_waits_for_the_kernel(void **state)
@@ -344,6 +335,7 @@ int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		opencl_case(release_does_not_wait_and_its_end_is_polled),
+		opencl_case(completion_is_reported_when_it_comes),
 		opencl_case(sync_for_cpu_waits_for_the_kernel),
 		opencl_case(a_finished_queue_needs_no_callback),
 		opencl_case(another_device_waits_for_queued_work),

@@ -5,22 +5,41 @@
 #define SIZE 16384u
 #define BIT  METAL_SHM_OPENCL_PATH_BIT
 
-static void a_buffer_that_is_secretly_a_copy_is_found_out(void **state)
+static void refuse(const char *why)
 {
 	struct metal_generic_shm *shm = metal_shm_allocate(SIZE, fx.memfd, 0);
 	struct metal_device *gpu = open_paths(0, 0);
 
-	(void)state;
 	emu.copies_buffers = true;
 	errno = 0;
 	assert_null(metal_shm_attach(shm, gpu));
 	assert_int_equal(errno, ENOTSUP);
-	assert_reason_has("host-pointer: a kernel doesn't see what the CPU writes");
+	assert_reason_has(why);
 	/* the verdict stands: it was about the device and this kind of memory */
 	emu.copies_buffers = false;
 	assert_null(metal_shm_attach(shm, gpu));
 	metal_shm_device_close(gpu);
 	metal_shm_free(shm, NULL);
+}
+
+static void a_buffer_that_is_secretly_a_copy_is_found_out(void **state)
+{
+	(void)state;
+	refuse("host-pointer: a kernel doesn't see what the CPU writes");
+}
+
+static void a_secret_copy_that_is_written_back_is_found_out(void **state)
+{
+	(void)state;
+	emu.writes_through = true;
+	refuse("host-pointer: a kernel doesn't see what the CPU writes");
+}
+
+static void a_secret_copy_that_is_read_afresh_is_found_out(void **state)
+{
+	(void)state;
+	emu.reads_fresh = true;
+	refuse("host-pointer: the CPU doesn't see what a kernel writes");
 }
 
 static void a_copying_runtime_serves_who_allows_copies(void **state)
@@ -72,9 +91,17 @@ static void a_callback_after_the_end_harms_nothing_and_nobody_waits_for_it(void 
 	(void)state;
 	emu.defers_callbacks = true;
 	for (int i = 0; i < 3; i++) {
-		run_on(fx.gpu, shm, "fill", 1);
+		cl_event gate = gate_new();
+		int64_t begin = now_ns();
+		pthread_t thread;
+
+		queue_fill(fx.gpu, shm, gate, 1);
+		assert_int_equal(pthread_create(&thread, NULL, open_gate_later, gate), 0);
 		assert_int_equal(metal_shm_sync_for_cpu_timeout(shm, DEV_RW, INT64_C(5000000000)),
 				 0);
+		assert_true(now_ns() - begin < INT64_C(4000000000));
+		pthread_join(thread, NULL);
+		clReleaseEvent(gate);
 	}
 	metal_shm_detach(view, fx.gpu);
 	metal_shm_free(shm, NULL);
@@ -270,6 +297,20 @@ static void overlapping_acquires_are_one_for_the_runtime(void **state)
 	metal_shm_device_close(gpu);
 }
 
+static void an_extension_for_host_memory_is_not_the_one_for_dma_bufs(void **state)
+{
+	struct metal_generic_shm *shm = metal_shm_allocate(SIZE, fx.memfd, 0);
+	struct metal_device *gpu;
+
+	(void)state;
+	emu.dmabufs = emu.arm_host_only = true;
+	gpu = open_paths(BIT(METAL_SHM_OPENCL_ARM_IMPORT), 0);
+	assert_null(metal_shm_attach(shm, gpu));
+	assert_reason_has("no cl_arm_import_memory_dma_buf");
+	metal_shm_device_close(gpu);
+	metal_shm_free(shm, NULL);
+}
+
 static void a_device_that_only_imports_wants_dma_bufs(void **state)
 {
 	struct metal_generic_shm *shm = metal_shm_allocate(SIZE, fx.memfd, 0);
@@ -290,6 +331,8 @@ int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		emulation_case(a_buffer_that_is_secretly_a_copy_is_found_out),
+		emulation_case(a_secret_copy_that_is_written_back_is_found_out),
+		emulation_case(a_secret_copy_that_is_read_afresh_is_found_out),
 		emulation_case(a_copying_runtime_serves_who_allows_copies),
 		emulation_case(an_image_that_is_secretly_a_copy_is_found_out_apart_from_buffers),
 		emulation_case(a_callback_after_the_end_harms_nothing_and_nobody_waits_for_it),
@@ -302,6 +345,7 @@ int main(int argc, char **argv)
 		emulation_case(an_import_that_shares_nothing_gives_way_to_the_next_path),
 		emulation_case(khr_memory_is_used_between_acquire_and_release),
 		emulation_case(overlapping_acquires_are_one_for_the_runtime),
+		emulation_case(an_extension_for_host_memory_is_not_the_one_for_dma_bufs),
 		emulation_case(a_device_that_only_imports_wants_dma_bufs),
 	};
 

@@ -19,8 +19,13 @@
 static struct emulation {
 	bool copies_buffers, copies_images; /* CL_MEM_USE_HOST_PTR is quietly a copy */
 	bool copies_imports;
+	bool reads_fresh, writes_through; /* the last copied buffer, around each kernel */
+	cl_mem copied;
+	void *copied_from;
+	size_t copied_size;
 	bool defers_callbacks; /* until long after the device was closed */
 	bool arm, khr;         /* has the extension */
+	bool arm_host_only;    /* has its half for host memory */
 	bool dmabufs;          /* every memfd passes for a DMA-BUF of an unknown exporter */
 	unsigned fail_at;      /* which call from now on fails; 0: none */
 	unsigned failed;       /* calls that did */
@@ -65,7 +70,13 @@ cl_mem clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void 
 		*ret_code = CL_OUT_OF_RESOURCES;
 		return NULL;
 	}
-	return real(context, quietly_copied(flags, emu.copies_buffers), size, host_ptr, ret_code);
+	if (emu.copies_buffers && (flags & CL_MEM_USE_HOST_PTR)) {
+		emu.copied = real(context, quietly_copied(flags, true), size, host_ptr, ret_code);
+		emu.copied_from = host_ptr;
+		emu.copied_size = size;
+		return emu.copied;
+	}
+	return real(context, flags, size, host_ptr, ret_code);
 }
 
 cl_mem clCreateImage(cl_context context, cl_mem_flags flags, const cl_image_format *format,
@@ -119,16 +130,6 @@ cl_int clSetMemObjectDestructorCallback(cl_mem mem, void(CL_CALLBACK *notify)(cl
 	return fails() ? CL_OUT_OF_HOST_MEMORY : real(mem, notify, user);
 }
 
-cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions,
-			      const size_t *offset, const size_t *global, const size_t *local,
-			      cl_uint n, const cl_event *waits, cl_event *event)
-{
-	REAL(clEnqueueNDRangeKernel);
-	if (fails())
-		return CL_OUT_OF_RESOURCES;
-	return real(queue, kernel, dimensions, offset, global, local, n, waits, event);
-}
-
 cl_int clEnqueueReadBuffer(cl_command_queue queue, cl_mem mem, cl_bool blocking, size_t offset,
 			   size_t size, void *address, cl_uint n, const cl_event *waits,
 			   cl_event *event)
@@ -137,6 +138,25 @@ cl_int clEnqueueReadBuffer(cl_command_queue queue, cl_mem mem, cl_bool blocking,
 	if (fails())
 		return CL_OUT_OF_RESOURCES;
 	return real(queue, mem, blocking, offset, size, address, n, waits, event);
+}
+
+cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions,
+			      const size_t *offset, const size_t *global, const size_t *local,
+			      cl_uint n, const cl_event *waits, cl_event *event)
+{
+	cl_int code;
+
+	REAL(clEnqueueNDRangeKernel);
+	if (fails())
+		return CL_OUT_OF_RESOURCES;
+	if (emu.reads_fresh)
+		clEnqueueWriteBuffer(queue, emu.copied, CL_TRUE, 0, emu.copied_size,
+				     emu.copied_from, 0, NULL, NULL);
+	code = real(queue, kernel, dimensions, offset, global, local, n, waits, event);
+	if (emu.writes_through)
+		clEnqueueReadBuffer(queue, emu.copied, CL_TRUE, 0, emu.copied_size, emu.copied_from,
+				    0, NULL, NULL);
+	return code;
 }
 
 cl_int clEnqueueMarkerWithWaitList(cl_command_queue queue, cl_uint n, const cl_event *waits,
@@ -266,7 +286,7 @@ void *clGetExtensionFunctionAddressForPlatform(cl_platform_id platform, const ch
 						 release = emulated_release;
 
 	(void)platform;
-	if (emu.arm && !strcmp(name, "clImportMemoryARM"))
+	if ((emu.arm || emu.arm_host_only) && !strcmp(name, "clImportMemoryARM"))
 		memcpy(&address, &import, sizeof(address));
 	else if (emu.khr && !strcmp(name, "clEnqueueAcquireExternalMemObjectsKHR"))
 		memcpy(&address, &acquire, sizeof(address));
@@ -289,6 +309,9 @@ cl_int clGetDeviceInfo(cl_device_id device, cl_device_info info, size_t size, vo
 	if (emu.arm && info == CL_DEVICE_EXTENSIONS) {
 		answer = extensions;
 		length = sizeof(extensions);
+	} else if (emu.arm_host_only && info == CL_DEVICE_EXTENSIONS) {
+		answer = "cl_arm_import_memory cl_arm_import_memory_host";
+		length = strlen(answer) + 1;
 	} else if (emu.khr && info == CL_DEVICE_EXTERNAL_MEMORY_IMPORT_HANDLE_TYPES_KHR) {
 		answer = types;
 		length = sizeof(types);

@@ -9,12 +9,14 @@
 #include <shm_test.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <shm/device.h>
@@ -107,6 +109,28 @@ static inline int fixture_setup(void **state)
 	return 0;
 }
 
+static inline bool shares_memory(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[4352], access[5];
+	bool found = false;
+
+	while (maps && !found && fgets(line, sizeof(line), maps))
+		found = sscanf(line, "%*x-%*x %4s", access) == 1 && access[3] == 's';
+	if (maps)
+		fclose(maps);
+	return found;
+}
+
+/* A command's thread may drop its buffer object, and so the mapping, a little after its event. */
+static inline void wait_for_mappings_to_go(void)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (int i = 0; i < 1000 && shares_memory(); i++)
+		nanosleep(&pause, NULL);
+}
+
 static inline int fixture_teardown(void **state)
 {
 	(void)state;
@@ -114,6 +138,7 @@ static inline int fixture_teardown(void **state)
 	clFinish(fx.out_of_order);
 	metal_shm_device_close(fx.gpu);
 	metal_shm_device_close(fx.memfd);
+	wait_for_mappings_to_go();
 	return 0;
 }
 
@@ -187,6 +212,35 @@ static inline void run_on(struct metal_device *gpu, struct metal_generic_shm *sh
 	assert_int_equal(metal_shm_opencl_release(gpu, shm), 0);
 }
 
+static inline cl_event gate_new(void)
+{
+	cl_int code;
+	cl_event gate = clCreateUserEvent(fx.context, &code);
+
+	assert_int_equal(code, CL_SUCCESS);
+	return gate;
+}
+
+static inline void *open_gate_later(void *gate)
+{
+	const struct timespec pause = { .tv_nsec = 50000000 };
+
+	nanosleep(&pause, NULL);
+	clSetUserEventStatus(gate, CL_COMPLETE);
+	return NULL;
+}
+
+/* Acquire behind a gate, fill, release: nothing can run until the gate opens. */
+static inline void queue_fill(struct metal_device *gpu, struct metal_generic_shm *shm,
+			      cl_event gate, unsigned char value)
+{
+	assert_int_equal(metal_shm_opencl_enqueue_acquire(gpu, NULL, shm, DEV_W, 1, &gate, NULL),
+			 0);
+	enqueue_fill(fx.queue, "fill", mem_of(gpu, shm), value, metal_shm_size(shm), 1, &gate,
+		     NULL);
+	assert_int_equal(metal_shm_opencl_release(gpu, shm), 0);
+}
+
 static inline uint64_t address_seen_by_a_kernel(cl_mem mem)
 {
 	const size_t one = 1;
@@ -215,6 +269,14 @@ static inline bool all_are(const unsigned char *bytes, size_t n, unsigned char v
 		if (bytes[i] != value)
 			return false;
 	return true;
+}
+
+static inline int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
 static inline void assert_reason_has(const char *text)
