@@ -80,7 +80,6 @@ struct shm__v4l2_queue {
 
 	/* One of the threads that wait polls; it is woken by wake_fd, the others by turn. */
 	bool polled;
-	bool ending; /* the stop waits until nobody waits */
 	unsigned followers;
 	pthread_cond_t turn;
 	int wake_fd;

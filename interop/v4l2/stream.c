@@ -146,10 +146,8 @@ static int end(struct shm__v4l2_queue *queue)
 	take_pins(queue, &left);
 	queue->reports = 0;
 	shm__v4l2_wake(queue);
-	queue->ending = true;
 	while (queue->polled || queue->followers)
 		pthread_cond_wait(&queue->turn, &queue->lock);
-	queue->ending = false;
 	queue->pool = NULL;
 	pthread_mutex_unlock(&queue->lock);
 

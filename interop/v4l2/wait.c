@@ -94,7 +94,7 @@ static enum slept follow(struct shm__v4l2_queue *queue, int64_t left)
 		error = pthread_cond_timedwait(&queue->turn, &queue->lock, &until);
 	}
 	queue->followers--;
-	if (queue->ending)
+	if (!queue->streaming)
 		pthread_cond_broadcast(&queue->turn);
 	return error == ETIMEDOUT ? EXPIRED : AGAIN;
 }
@@ -117,6 +117,7 @@ static enum slept sleep_once(struct shm__v4l2_queue *queue, struct limit *limit)
 	slept = starved ? sleep_starved(queue, pool, left) : sleep_polling(queue, left);
 	pthread_mutex_lock(&queue->lock);
 	queue->polled = false;
+	/* a stop waits until the last has left */
 	if (queue->followers || !queue->streaming)
 		pthread_cond_broadcast(&queue->turn);
 	return slept;
