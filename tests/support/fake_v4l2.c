@@ -97,6 +97,16 @@ static bool multiplanar(void)
 	return fake.caps & V4L2_CAP_VIDEO_CAPTURE_MPLANE;
 }
 
+unsigned fake_v4l2_dqbufs(void)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&lock);
+	n = fake.dqbufs;
+	pthread_mutex_unlock(&lock);
+	return n;
+}
+
 void fake_v4l2_answer(uint32_t index)
 {
 	pthread_mutex_lock(&lock);

@@ -62,6 +62,9 @@ int fake_v4l2_open(struct metal_device **ret_capture);
 /** End a frame: the buffer that was queued longest is done. Its index, or -1. */
 int fake_v4l2_done(uint32_t bytes_used, uint32_t flags);
 
+/** How many frames were dequeued so far, for cases with other threads. */
+unsigned fake_v4l2_dqbufs(void);
+
 /** Be a driver that answers the index next, though nobody queued it. */
 void fake_v4l2_answer(uint32_t index);
 
