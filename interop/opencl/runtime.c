@@ -91,34 +91,41 @@ static bool is_called(cl_device_id device, const char *name)
 	return called;
 }
 
-/* Platforms without any device are common: each is asked. */
-int shm__cl_find_device(const char *name, cl_device_id *ret_device)
+/* The first of a type on any platform: platforms without a device are common. */
+static bool find_of_type(cl_device_type type, const char *name, const cl_platform_id platforms[],
+			 cl_uint platform_count, cl_device_id *ret_device)
 {
-	cl_device_type type = name[0] ? CL_DEVICE_TYPE_ALL : CL_DEVICE_TYPE_DEFAULT;
-	cl_platform_id platforms[MAX_PLATFORMS];
 	cl_device_id devices[MAX_DEVICES];
-	cl_uint platform_count = 0;
 
-	if (clGetPlatformIDs(MAX_PLATFORMS, platforms, &platform_count) != CL_SUCCESS ||
-	    !platform_count)
-		return metal_shm_set_error(ENODEV, "no OpenCL platform: install an OpenCL runtime, "
-						   "e.g. pocl-opencl-icd");
-	if (platform_count > MAX_PLATFORMS)
-		platform_count = MAX_PLATFORMS;
 	for (cl_uint i = 0; i < platform_count; i++) {
 		cl_uint count = 0;
 
 		if (clGetDeviceIDs(platforms[i], type, MAX_DEVICES, devices, &count) != CL_SUCCESS)
 			continue;
-		if (count > MAX_DEVICES)
-			count = MAX_DEVICES;
-		for (cl_uint j = 0; j < count; j++) {
+		for (cl_uint j = 0; j < count && j < MAX_DEVICES; j++) {
 			if (!is_called(devices[j], name))
 				continue;
 			*ret_device = devices[j];
-			return 0;
+			return true;
 		}
 	}
+	return false;
+}
+
+/* Some runtimes (rusticl) call none of their devices the default. */
+int shm__cl_find_device(const char *name, cl_device_id *ret_device)
+{
+	cl_platform_id platforms[MAX_PLATFORMS];
+	cl_uint count = 0;
+
+	if (clGetPlatformIDs(MAX_PLATFORMS, platforms, &count) != CL_SUCCESS || !count)
+		return metal_shm_set_error(ENODEV, "no OpenCL platform: install an OpenCL runtime, "
+						   "e.g. pocl-opencl-icd");
+	if (count > MAX_PLATFORMS)
+		count = MAX_PLATFORMS;
+	if (find_of_type(CL_DEVICE_TYPE_DEFAULT, name, platforms, count, ret_device) ||
+	    find_of_type(CL_DEVICE_TYPE_ALL, name, platforms, count, ret_device))
+		return 0;
 	return metal_shm_set_error(ENODEV,
 				   name[0] ? "no OpenCL device is called '%s'"
 					   : "no OpenCL platform has a device%s",
