@@ -8,6 +8,7 @@
 
 #include <shm/linux.h>
 
+#include "fake.h"
 #include "v4l2_bench.h"
 
 #define MS INT64_C(1000000)
@@ -263,6 +264,38 @@ static void a_wait_with_no_frame_queued_says_so(void **state)
 	metal_shm_free(next_frame(b), NULL);
 }
 
+/* Camera to display with as many frames as the display holds: only its event brings one back. */
+static void a_wait_looks_after_the_other_devices_of_the_pool(void **state)
+{
+	struct bench *b = *state;
+	struct fake_importer *display = fake_importer_new("display", METAL_SHM_ACCESS_DMA);
+	struct metal_device *devs[] = { b->camera, display->dev, fake_v4l2_memory() };
+	struct metal_shm_frame frame = *metal_shm_pool_frame(b->pool);
+	struct metal_generic_shm *shm, *none;
+	struct metal_shm_pool *pool;
+
+	assert_int_equal(metal_shm_v4l2_stop(b->camera), 0);
+	assert_int_equal(metal_shm_pool_create_frames(&frame, devs, 3, 2, &pool), 0);
+	assert_int_equal(metal_shm_v4l2_start(b->camera, pool), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		shm = next_frame(b);
+		assert_int_equal(fake_queue(display, shm, METAL_SHM_DIR_DEV_R), 0);
+		metal_shm_free(shm, NULL);
+	}
+	assert_int_equal(metal_shm_v4l2_wait(b->camera, 10 * MS, NULL, &none), -ETIMEDOUT);
+	assert_int_equal(fake_v4l2_done(PICTURE, 0), -1);
+	fake_complete(display, 1);
+	assert_int_equal(metal_shm_v4l2_wait(b->camera, 10 * MS, NULL, &none), -ETIMEDOUT);
+	metal_shm_free(next_frame(b), NULL);
+
+	fake_complete(display, 1);
+	assert_int_equal(metal_shm_device_dispatch(display->dev), 0);
+	assert_int_equal(metal_shm_v4l2_stop(b->camera), 0);
+	metal_shm_pool_destroy(pool);
+	metal_shm_device_close(devs[2]);
+	fake_importer_end(display);
+}
+
 static void stop_gives_the_memory_back_after_the_ownership(void **state)
 {
 	struct bench *b = *state;
@@ -346,6 +379,7 @@ int main(int argc, char **argv)
 		CASE(a_poll_descriptor_and_dispatch_serve_a_loop),
 		CASE(frames_that_nobody_took_are_dropped_by_stop),
 		CASE(a_wait_with_no_frame_queued_says_so),
+		CASE(a_wait_looks_after_the_other_devices_of_the_pool),
 		CASE(stop_gives_the_memory_back_after_the_ownership),
 		CASE(a_device_starts_again_after_a_stop),
 		CASE(closing_stops),
