@@ -18,19 +18,33 @@ static int check_constraints(const struct metal_generic_shm *shm, struct metal_d
 	return error;
 }
 
-static struct metal_generic_shm *find_again(struct metal_generic_shm *shm, struct metal_device *dev)
+/* What METAL_SHM_SUB_NO_COPY forbids. */
+static int refuse_copy(const struct metal_generic_shm *shm, const struct metal_generic_shm *view)
+{
+	if (!(shm->flags & METAL_SHM_SUB_NO_COPY) || view->view.mode != METAL_SHM_VIEW_SHADOW)
+		return 0;
+	return shm__error(ENOTSUP, "%s would copy the part, which METAL_SHM_SUB_NO_COPY forbids",
+			  view->dev->name);
+}
+
+static int find_again(struct metal_generic_shm *shm, struct metal_device *dev,
+		      struct metal_generic_shm **ret_view)
 {
 	struct shm__root *root = shm->root;
 	struct metal_generic_shm *view;
+	int error = 0;
 
 	shm__mutex_lock(&root->lock);
 	view = shm__view_find(root, shm->offset, shm->size, dev);
-	if (view) {
+	if (view)
+		error = refuse_copy(shm, view);
+	if (view && !error) {
 		atomic_fetch_add(&view->refs, 1);
 		shm__count(root, dev, SHM__ATTACH_HITS, 1);
+		*ret_view = view;
 	}
 	shm__mutex_unlock(&root->lock);
-	return view;
+	return error;
 }
 
 /* Alone with the memory's attachments. */
@@ -62,6 +76,11 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 	shm__mutex_unlock(&root->lock);
 	if (!error)
 		error = dev->ops->attach(dev, &view->at, &view->view);
+	if (!error) {
+		error = refuse_copy(shm, view);
+		if (error)
+			dev->ops->detach(dev, &view->at, &view->view);
+	}
 	if (error) {
 		atomic_store(&view->tag, SHM__DEAD_TAG);
 		shm__quarantine(view);
@@ -86,7 +105,7 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 struct metal_generic_shm *metal_shm_attach(struct metal_generic_shm *src_shm,
 					   struct metal_device *dst_dev)
 {
-	struct metal_generic_shm *view;
+	struct metal_generic_shm *view = NULL;
 	struct shm__root *root;
 	int error = shm__handle_check(src_shm);
 
@@ -96,15 +115,14 @@ struct metal_generic_shm *metal_shm_attach(struct metal_generic_shm *src_shm,
 		error = shm__error(ENOTSUP, "%s uses no memory, it only gives it", dst_dev->name);
 	if (!error && atomic_load(&dst_dev->closed))
 		error = shm__error(ENODEV, "%s is closed", dst_dev->name);
-	if (error)
-		return NULL;
-	view = find_again(src_shm, dst_dev);
-	if (view)
+	if (!error)
+		error = find_again(src_shm, dst_dev, &view);
+	if (error || view)
 		return view;
 	root = src_shm->root;
 	shm__mutex_lock(&root->attach_lock);
-	view = find_again(src_shm, dst_dev);
-	if (!view)
+	error = find_again(src_shm, dst_dev, &view);
+	if (!error && !view)
 		error = make_view(src_shm, dst_dev, &view);
 	shm__mutex_unlock(&root->attach_lock);
 	if (error)

@@ -299,6 +299,32 @@ static void a_copied_part_brings_no_foreign_bytes_back(void **state)
 	metal_shm_device_close(gpu);
 }
 
+static void a_part_that_forbids_copies_is_refused_rather_than_copied(void **state)
+{
+	const uint32_t copy = METAL_SHM_OPENCL_PATH_BIT(METAL_SHM_OPENCL_COPY);
+	struct metal_generic_shm *shm = metal_shm_allocate(SIZE, fx.memfd, 0);
+	struct metal_device *gpu = open_paths(copy, METAL_SHM_OPENCL_ALLOW_COPY);
+	struct metal_generic_shm *strict = metal_shm_sub(shm, 100, 1000, METAL_SHM_SUB_NO_COPY);
+	struct metal_generic_shm *part = metal_shm_sub(shm, 100, 1000, 0), *view;
+
+	(void)state;
+	errno = 0;
+	assert_null(metal_shm_attach(strict, gpu));
+	assert_int_equal(errno, ENOTSUP);
+	assert_reason_has("METAL_SHM_SUB_NO_COPY");
+	/* nor is a view shared that others of the range have */
+	view = metal_shm_attach(part, gpu);
+	assert_non_null(view);
+	errno = 0;
+	assert_null(metal_shm_attach(strict, gpu));
+	assert_int_equal(errno, ENOTSUP);
+	metal_shm_detach(view, gpu);
+	metal_shm_free(part, NULL);
+	metal_shm_free(strict, NULL);
+	metal_shm_free(shm, NULL);
+	metal_shm_device_close(gpu);
+}
+
 static void two_hundred_attachments_leave_nothing_behind(void **state)
 {
 	struct metal_generic_shm *shm = metal_shm_allocate(SIZE, fx.memfd, 0);
@@ -390,6 +416,7 @@ int main(int argc, char **argv)
 		opencl_case(a_copy_is_refused_unless_asked_for),
 		opencl_case(a_copy_that_was_asked_for_is_counted),
 		opencl_case(a_copied_part_brings_no_foreign_bytes_back),
+		opencl_case(a_part_that_forbids_copies_is_refused_rather_than_copied),
 		opencl_case(two_hundred_attachments_leave_nothing_behind),
 		opencl_case(a_mapping_stays_while_a_buffer_object_lives),
 		opencl_case(missing_extensions_are_named),
