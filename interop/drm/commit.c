@@ -129,6 +129,8 @@ int shm__drm_show(struct drm_device *d, const struct drm_shot *shot)
 	struct drm_picture picture;
 	int ret;
 
+	if (shot->into)
+		shm__drm_writeback_settle(d);
 	if (shm__drm_picture_fits(&d->picture, &shot->view->fb))
 		return shm__drm_commit(d, shot, &d->picture);
 	ret = shm__drm_take_over(d, &shot->view->fb, &picture);

@@ -122,7 +122,7 @@ static int read_one(const struct drm_device *d, int64_t until_ns, uint32_t seque
 static int read_displayed(struct drm_device *d, int64_t timeout_ns, struct metal_shm_drm_crc *crc)
 {
 	struct drm_done done = { .count = 0 };
-	int64_t start_ns = shm__drm_now_ns(), until_ns;
+	int64_t deadline_ns = shm__drm_deadline_ns(timeout_ns), until_ns;
 	uint32_t sequence;
 	bool shown;
 	int ret;
@@ -142,13 +142,12 @@ static int read_displayed(struct drm_device *d, int64_t timeout_ns, struct metal
 		return ret;
 	do {
 		until_ns = shm__drm_now_ns() + PATIENCE_NS;
-		if (timeout_ns >= 0 && until_ns > start_ns + timeout_ns)
-			until_ns = start_ns + timeout_ns;
+		if (deadline_ns >= 0 && until_ns > deadline_ns)
+			until_ns = deadline_ns;
 		ret = wait_scanning(d, until_ns);
 		if (!ret)
 			ret = read_one(d, until_ns, sequence, crc);
-	} while (ret == -ETIMEDOUT &&
-		 (timeout_ns < 0 || shm__drm_now_ns() < start_ns + timeout_ns));
+	} while (ret == -ETIMEDOUT && (deadline_ns < 0 || shm__drm_now_ns() < deadline_ns));
 	if (ret == -ETIMEDOUT || ret == -EIO)
 		metal_shm_set_error(-ret, "%s: no checksum came", d->name);
 	return ret;

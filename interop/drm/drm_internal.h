@@ -184,7 +184,8 @@ struct drm_device {
 	struct drm_view *pending; /* committed, its flip not seen */
 	struct drm_view *target;  /* being written */
 	int target_fence;
-	uint64_t cookie; /* of the pending commit's event */
+	int64_t written_ns; /* when vkms told that it was; 0 for others */
+	uint64_t cookie;    /* of the pending commit's event */
 	struct metal_shm_drm_flip flip;
 };
 
@@ -264,6 +265,7 @@ int shm__drm_wait_shown(struct drm_device *d, bool written, int64_t timeout_ns,
 int shm__drm_dispatch(struct metal_device *dev);
 int shm__drm_poll_handle(struct metal_device *dev);
 int64_t shm__drm_now_ns(void);
+int64_t shm__drm_deadline_ns(int64_t timeout_ns);
 
 /* commit.c */
 int shm__drm_commit(struct drm_device *d, const struct drm_shot *shot,
@@ -275,6 +277,7 @@ void shm__drm_release_all(struct drm_device *d, struct drm_done *done);
 
 /* writeback.c */
 int shm__drm_writeback_check(const struct drm_device *d, const struct drm_view *into);
+void shm__drm_writeback_settle(struct drm_device *d);
 void shm__drm_writeback_begin(struct drm_device *d, struct drm_view *into, int fence);
 void shm__drm_writeback_collect(struct drm_device *d, struct drm_done *done);
 void shm__drm_writeback_end(struct drm_device *d, struct drm_done *done, int error);

@@ -16,6 +16,14 @@ int64_t shm__drm_now_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t shm__drm_deadline_ns(int64_t timeout_ns)
+{
+	int64_t now_ns = shm__drm_now_ns();
+
+	return timeout_ns < 0 || timeout_ns > INT64_MAX - now_ns ? METAL_SHM_FOREVER
+								 : now_ns + timeout_ns;
+}
+
 void shm__drm_done_add(struct drm_done *done, const struct drm_view *view, int error)
 {
 	if (!view || !view->shm)
@@ -159,7 +167,7 @@ int shm__drm_wait_shown(struct drm_device *d, bool written, int64_t timeout_ns,
 		}
 		/* A clock read costs a system call on some machines: none where nobody waits. */
 		if (first && timeout_ns > 0)
-			deadline_ns = shm__drm_now_ns() + timeout_ns;
+			deadline_ns = shm__drm_deadline_ns(timeout_ns);
 		if (d->polling || d->committing)
 			late = sleep_on_other(d, deadline_ns) == -ETIMEDOUT;
 		else

@@ -66,6 +66,7 @@ void fake_drm_end(void)
 	assert_int_equal(fake_drm.handles, 0);
 	assert_int_equal(fake_drm.framebuffers, 0);
 	assert_int_equal(fake_drm.blobs, 0);
+	assert_int_equal(fake_drm.removed_shown, 0);
 	assert_false(fake_drm_flip_waits());
 	fake_drm_forget();
 }

@@ -74,9 +74,10 @@ struct fake_drm {
 	int fail_nth;       /**< > 0: counts down with each call, at 0 that call fails */
 
 	/* read by tests */
-	unsigned calls;   /**< ioctl() calls */
-	unsigned commits; /**< real ones */
-	unsigned tests;   /**< those that were only to be checked */
+	unsigned calls;         /**< ioctl() calls */
+	unsigned commits;       /**< real ones */
+	unsigned tests;         /**< those that were only to be checked */
+	unsigned removed_shown; /**< framebuffers removed while they were on the screen */
 	unsigned handles, framebuffers, blobs;
 	uint64_t value[64][FAKE_PROPERTIES]; /**< by object id */
 };

@@ -110,6 +110,15 @@ static void *wait_long(void *user)
 	return NULL;
 }
 
+static void *wait_shortly(void *user)
+{
+	struct crowd *crowd = user;
+
+	if (metal_shm_drm_wait(crowd->screen.dev, SECOND / 5) != -ETIMEDOUT)
+		atomic_fetch_add(&crowd->failed, 1);
+	return NULL;
+}
+
 static void all_waiters_wake_at_one_flip(void **state)
 {
 	const struct timespec pause = { .tv_nsec = 20000000 };
@@ -137,11 +146,40 @@ static void all_waiters_wake_at_one_flip(void **state)
 	fake_drm_end();
 }
 
+/* Somebody has to read the event when whoever would have read it waits no more. */
+static void waiter_takes_over_from_one_that_gives_up(void **state)
+{
+	const struct timespec pause = { .tv_nsec = 30000000 };
+	struct crowd crowd = { .screen = { .driver = fake_drm_new() } };
+	struct screen *s = &crowd.screen;
+	struct timespec begin, end;
+	pthread_t threads[2];
+
+	(void)state;
+	screen_open(s);
+	assert_ok(screen_fill(s, 64, 64, 1));
+	s->driver->flips = false;
+	assert_ok(metal_shm_drm_present(s->dev, s->shm[0]));
+	assert_int_equal(pthread_create(&threads[0], NULL, wait_shortly, &crowd), 0);
+	nanosleep(&pause, NULL);
+	assert_int_equal(pthread_create(&threads[1], NULL, wait_long, &crowd), 0);
+	pthread_join(threads[0], NULL);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	assert_true(fake_drm_flip());
+	pthread_join(threads[1], NULL);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	assert_int_equal(atomic_load(&crowd.failed), 0);
+	assert_true(end.tv_sec - begin.tv_sec < 10);
+	screen_close(s);
+	fake_drm_end();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everybody_shares_a_display),
 		cmocka_unit_test(all_waiters_wake_at_one_flip),
+		cmocka_unit_test(waiter_takes_over_from_one_that_gives_up),
 	};
 
 	fake_drm_warm_up();
