@@ -306,7 +306,7 @@ int shm__cl_view_of(struct metal_device *gpu, struct metal_generic_shm *shm,
 
 int metal_shm_opencl_mem(struct metal_device *gpu, struct metal_generic_shm *shm, cl_mem *ret_mem)
 {
-	struct shm__cl_view *view;
+	struct shm__cl_view *view = NULL;
 	int error = shm__cl_view_of(gpu, shm, &view);
 
 	if (error)
@@ -319,7 +319,7 @@ int metal_shm_opencl_mem(struct metal_device *gpu, struct metal_generic_shm *shm
 
 int metal_shm_opencl_path(struct metal_device *gpu, struct metal_generic_shm *shm)
 {
-	struct shm__cl_view *view;
+	struct shm__cl_view *view = NULL;
 	int error = shm__cl_view_of(gpu, shm, &view);
 
 	return error ? error : (int)view->import->path->id;

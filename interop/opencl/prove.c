@@ -10,7 +10,7 @@
 #include "internal.h"
 
 /* Words at each end of the memory: as many for the kernel to read as for it to write. */
-#define WORDS 4u
+#define WORDS ((size_t)4)
 #define SEEN  (1 + 2 * WORDS)
 #define LEAST (4 * WORDS * sizeof(uint32_t))
 

@@ -224,12 +224,12 @@ size_t shm__pool_devices(const struct metal_shm_pool *pool, struct metal_device 
 /* choose.c */
 int shm__choose(size_t size, const struct metal_shm_frame *frame, struct metal_device *const devs[],
 		size_t n, metal_shm_type type, struct metal_device **ret_src, char **ret_why);
-
-/* format.c */
-const char *shm__fourcc(uint32_t fourcc, char text[static 12]);
 bool shm__choice_revoke(size_t size, const struct metal_shm_frame *frame,
 			struct metal_device *const devs[], size_t n, struct metal_device *dev,
 			const struct metal_device *src, int error);
+
+/* format.c */
+const char *shm__fourcc(uint32_t fourcc, char text[static 12]);
 
 /* frame.c */
 int shm__frame_check(const struct metal_shm_frame *frame, uint64_t size);

@@ -149,14 +149,19 @@ static void free_in_child(struct metal_generic_shm *shm)
 {
 	struct shm__root *root = shm->root;
 
-	if (atomic_load(&shm->tag) != SHM__HANDLE_TAG || !atomic_load(&shm->refs) ||
-	    atomic_fetch_sub(&shm->refs, 1) != 1 || shm->kind != SHM__BUFFER || root->freed)
+	if (atomic_load(&shm->tag) != SHM__HANDLE_TAG || shm->kind == SHM__VIEW ||
+	    !atomic_load(&shm->refs) || atomic_fetch_sub(&shm->refs, 1) != 1)
 		return;
-	root->freed = true;
-	if (root->address)
-		root->src->ops->unmap(root->src, &root->memory, root->address, root->memory.size);
-	root->address = NULL;
-	root->src->ops->release(root->src, &root->memory);
+	if (shm->kind == SHM__BUFFER) {
+		if (root->address)
+			root->src->ops->unmap(root->src, &root->memory, root->address,
+					      root->memory.size);
+		root->address = NULL;
+		root->src->ops->release(root->src, &root->memory);
+		root->buffer = NULL;
+	}
+	atomic_store(&shm->tag, SHM__DEAD_TAG);
+	shm__quarantine(shm);
 }
 
 static void drop_mappings(struct metal_generic_shm *shm)

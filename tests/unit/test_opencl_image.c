@@ -165,6 +165,7 @@ static void an_r8_image_is_one_channel(void **state)
 static void a_yuyv_image_has_a_pixel_for_two(void **state)
 {
 	struct metal_shm_frame frame;
+	static const unsigned char macropixel[4] = { 0x00, 0x33, 0xff, 0x66 };
 	struct metal_generic_shm *shm = frame_new(FOURCC('Y', 'U', 'Y', 'V'), 64, 4, 0, &frame);
 	unsigned char *bytes = metal_shm_map(shm, READ_WRITE);
 	cl_mem image = image_of(shm, 0);
@@ -174,7 +175,7 @@ static void a_yuyv_image_has_a_pixel_for_two(void **state)
 	(void)state;
 	clGetImageInfo(image, CL_IMAGE_WIDTH, sizeof(width), &width, NULL);
 	assert_int_equal(width, 32);
-	memcpy(bytes + 2 * frame.plane[0].stride + 5 * 4, "\x00\x33\xff\x66", 4);
+	memcpy(bytes + 2 * frame.plane[0].stride + 5 * 4, macropixel, sizeof(macropixel));
 	seen = peek(shm, image, 5, 2);
 	assert_true(seen.s[0] == 0.0f && seen.s[2] == 1.0f);
 	assert_true(seen.s[1] > 0.199f && seen.s[1] < 0.201f);

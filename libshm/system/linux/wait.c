@@ -140,7 +140,7 @@ int shm__os_wait(struct shm__wake *wake, const int handles[], size_t n, int64_t 
 	for (size_t i = 0; i < n; i++)
 		fds[1 + i] = (struct pollfd){ .fd = handles[i], .events = POLLIN };
 	error = poll_until(fds, 1 + n, deadline_ns);
-	if (!error && fds[0].revents)
+	if (!error && wake && fds[0].revents)
 		eventfd_read(wake->fd, &count);
 	return error;
 }
