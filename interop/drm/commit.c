@@ -106,9 +106,10 @@ int shm__drm_commit(struct drm_device *d, const struct drm_shot *shot,
 	ret = build(d, shot, picture, &out_fence, &written, &r);
 	if (ret < 0)
 		return ret;
-	if (picture != &d->picture)
+	if (picture != &d->picture) {
 		flags |= DRM_MODE_ATOMIC_ALLOW_MODESET;
-
+		shm__drm_before_modeset(d);
+	}
 	cookie = begin(d);
 	ret = shm__drm_request_commit(&r, d, flags, cookie);
 	/* To set a mode can meet another CRTC's flip: then wait for it. */
@@ -130,7 +131,7 @@ int shm__drm_show(struct drm_device *d, const struct drm_shot *shot)
 	int ret;
 
 	if (shot->into)
-		shm__drm_writeback_settle(d);
+		shm__drm_before_writeback(d);
 	if (shm__drm_picture_fits(&d->picture, &shot->view->fb))
 		return shm__drm_commit(d, shot, &d->picture);
 	ret = shm__drm_take_over(d, &shot->view->fb, &picture);

@@ -21,7 +21,7 @@ static void drm_shutdown(struct metal_device *dev)
 	if (d->touched && !shm__drm_wait_shown(d, true, CLOSING_PATIENCE_NS, &done))
 		shm__drm_restore(d);
 	shm__drm_release_all(d, &done);
-	shm__drm_writeback_settle(d);
+	shm__drm_before_writeback(d);
 	/* Views may keep the descriptor open; the card is free for the next program now. */
 	drmDropMaster(d->fd);
 	pthread_mutex_unlock(&d->verb);

@@ -149,6 +149,7 @@ struct drm_device {
 	uint32_t min_height;
 	uint32_t max_width;
 	uint32_t max_height;
+	bool is_vkms;
 	bool modifiers;
 	bool mode_fixed; /* the caller chose: modes has just that */
 	/* under the verb lock */
@@ -277,10 +278,13 @@ void shm__drm_release_all(struct drm_device *d, struct drm_done *done);
 
 /* writeback.c */
 int shm__drm_writeback_check(const struct drm_device *d, const struct drm_view *into);
-void shm__drm_writeback_settle(struct drm_device *d);
 void shm__drm_writeback_begin(struct drm_device *d, struct drm_view *into, int fence);
 void shm__drm_writeback_collect(struct drm_device *d, struct drm_done *done);
 void shm__drm_writeback_end(struct drm_device *d, struct drm_done *done, int error);
+
+/* quirks.c */
+void shm__drm_before_writeback(struct drm_device *d);
+void shm__drm_before_modeset(const struct drm_device *d);
 
 /* trial.c */
 int shm__drm_trial(struct metal_device *dev, struct metal_generic_shm *shm);

@@ -84,6 +84,7 @@ int shm__drm_learn_driver(struct drm_device *d, uint32_t flags)
 	strncpy(d->driver, version->name, sizeof(d->driver) - 1);
 	drmFreeVersion(version);
 
+	d->is_vkms = !strcmp(d->driver, "vkms");
 	d->access = METAL_SHM_ACCESS_DMA;
 	for (i = 0; i < sizeof(cpu_drivers) / sizeof(cpu_drivers[0]); i++) {
 		if (!strcmp(d->driver, cpu_drivers[i]))

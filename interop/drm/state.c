@@ -147,6 +147,7 @@ int shm__drm_off(struct drm_device *d)
 
 	if (ret < 0)
 		return ret;
+	shm__drm_before_modeset(d);
 	ret = shm__drm_request_commit(&r, d, DRM_MODE_ATOMIC_ALLOW_MODESET, 0);
 	if (ret < 0)
 		return shm__drm_commit_error(d, ret, NULL);
@@ -190,6 +191,7 @@ int shm__drm_restore(struct drm_device *d)
 		ret = -errno;
 	if (!ret) {
 		request_saved(&r, d, blob);
+		shm__drm_before_modeset(d);
 		ret = shm__drm_request_commit(&r, d, DRM_MODE_ATOMIC_ALLOW_MODESET, 0);
 	}
 	if (blob)

@@ -5,12 +5,8 @@
 #include <errno.h>
 #include <linux/sync_file.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
-
-#define VKMS_CLEAN_UP_NS INT64_C(50000000)
 
 int shm__drm_writeback_check(const struct drm_device *d, const struct drm_view *into)
 {
@@ -28,30 +24,6 @@ int shm__drm_writeback_check(const struct drm_device *d, const struct drm_view *
 					   shm__drm_list(&d->written, list, sizeof(list)), name);
 	}
 	return 0;
-}
-
-/*
- * vkms (6.1) cleans up a little after the fence, and turns its composer off then, also under the next
- * writeback if that was committed in between: it is never done, and each one after it is told one
- * late, until the next boot.
- */
-void shm__drm_writeback_settle(struct drm_device *d)
-{
-	struct timespec pause;
-	int64_t left_ns;
-
-	pthread_mutex_lock(&d->lock);
-	left_ns = d->written_ns;
-	d->written_ns = 0;
-	pthread_mutex_unlock(&d->lock);
-	if (!left_ns)
-		return;
-	left_ns += VKMS_CLEAN_UP_NS - shm__drm_now_ns();
-	if (left_ns > 0) {
-		pause.tv_sec = left_ns / 1000000000;
-		pause.tv_nsec = left_ns % 1000000000;
-		nanosleep(&pause, NULL);
-	}
 }
 
 /* With the lock held, before anybody can learn of the commit. */
@@ -87,7 +59,7 @@ void shm__drm_writeback_collect(struct drm_device *d, struct drm_done *done)
 	if (poll(&fence, 1, 0) != 1)
 		return;
 	drmIoctl(d->target_fence, SYNC_IOC_FILE_INFO, &info);
-	if (!strcmp(d->driver, "vkms"))
+	if (d->is_vkms)
 		d->written_ns = shm__drm_now_ns();
 	shm__drm_writeback_end(d, done, info.status < 0 ? -EIO : 0);
 }
