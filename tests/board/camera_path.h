@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fnmatch.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
