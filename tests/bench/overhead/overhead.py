@@ -10,11 +10,16 @@ exactly.
 """
 
 import collections
-import glob
 import os
 import re
 import subprocess
+import sys
 import tempfile
+
+TESTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path.append(os.path.join(TESTS, 'support'))
+
+import nodes  # noqa: E402, the path comes first
 
 PROGRAMS = ('handwritten', 'through-libshm')
 SIZES = ((640, 480), (1280, 720))
@@ -29,21 +34,6 @@ NAMED = re.compile(r'(ob|cob)=\((\d+)\)(?: (.*))?$')
 COST = re.compile(r'[+*\-\d]\S* (\d+)$')
 
 
-def camera():
-    for path in sorted(glob.glob('/sys/class/video4linux/video*/name')):
-        with open(path, encoding='utf-8') as file:
-            if re.match(r'vivid-\d+-vid-cap', file.read()):
-                return '/dev/' + os.path.basename(os.path.dirname(path))
-    raise RuntimeError('no camera of vivid')
-
-
-def card():
-    for path in sorted(glob.glob('/sys/class/drm/card?')):
-        if os.path.basename(os.path.realpath(path + '/device')) == 'vkms':
-            return '/dev/dri/' + os.path.basename(path)
-    raise RuntimeError('no card of vkms')
-
-
 def run(words):
     done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                           stderr=subprocess.STDOUT, errors='replace', check=False)
@@ -52,7 +42,7 @@ def run(words):
 
 
 def job(folder, program, size, frames):
-    return [os.path.join(folder, program), camera(), card(), *map(str, size), str(frames)]
+    return [os.path.join(folder, program), nodes.camera(), nodes.card(), *map(str, size), str(frames)]
 
 
 def calls_between(trace, first, last):
