@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Attachments: which path a memory takes, and the buffer object that a range of it is. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -296,7 +297,7 @@ int shm__cl_view_of(struct metal_device *gpu, struct metal_generic_shm *shm,
 	struct shm__cl_view *view;
 
 	if (!metal_shm_device_data(gpu, &shm__cl_ops))
-		return -errno;
+		return -EINVAL;
 	view = metal_shm_view_data(shm, gpu);
 	if (!view)
 		return -errno;
@@ -311,6 +312,7 @@ int metal_shm_opencl_mem(struct metal_device *gpu, struct metal_generic_shm *shm
 
 	if (error)
 		return error;
+	assert(view);
 	if (!ret_mem)
 		return metal_shm_set_error(EINVAL, "metal_shm_opencl_mem: NULL");
 	*ret_mem = view->mem;
@@ -322,5 +324,8 @@ int metal_shm_opencl_path(struct metal_device *gpu, struct metal_generic_shm *sh
 	struct shm__cl_view *view = NULL;
 	int error = shm__cl_view_of(gpu, shm, &view);
 
-	return error ? error : (int)view->import->path->id;
+	if (error)
+		return error;
+	assert(view);
+	return (int)view->import->path->id;
 }

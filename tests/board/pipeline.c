@@ -63,7 +63,7 @@ void camera_control(struct metal_device *camera, const char *name, int value)
 	for (; !ioctl(fd, VIDIOC_QUERYCTRL, &query); query.id |= V4L2_CTRL_FLAG_NEXT_CTRL) {
 		struct v4l2_control control = { .id = query.id, .value = value };
 
-		if (strcmp((const char *)query.name, name))
+		if (strcmp((const char *)query.name, name) != 0)
 			continue;
 		assert_int_equal(ioctl(fd, VIDIOC_S_CTRL, &control), 0);
 		return;

@@ -64,8 +64,10 @@ static const char *line_of(const char *text, const char *begin)
 	static char line[512];
 	const char *at = strstr(text, begin);
 
-	if (!at)
+	if (!at) {
 		fail_msg("'%s' is not in '%s'", begin, text);
+		return "";
+	}
 	snprintf(line, sizeof(line), "%.*s", (int)strcspn(at, "\n;"), at);
 	return line;
 }
