@@ -57,7 +57,8 @@ RUNS = [
         'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}),
     Run('tsan', 'unit', 'tsan', slower=6, wrapper=fixed_addresses()),
     Run('valgrind', 'unit', slower=6, without=['compiles-kernels'], wrapper=[
-        'valgrind', '--quiet', '--leak-check=full', '--error-exitcode=99',
+        # One thread runs at a time, and without turns one that never sleeps keeps all others out.
+        'valgrind', '--fair-sched=yes', '--quiet', '--leak-check=full', '--error-exitcode=99',
         # LLVM keeps pointers to the middle of things, which counts as possibly lost.
         '--show-leak-kinds=definite,indirect', '--errors-for-leak-kinds=definite,indirect',
         f'--suppressions={ROOT}/tests/support/valgrind.supp']),
