@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -136,6 +137,20 @@ static void what_is_no_memory_is_refused(void **state)
 	close(fd);
 }
 
+static void a_named_file_of_a_tmpfs_is_no_memfd(void **state)
+{
+	char path[] = "/dev/shm/libshm-test-XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC);
+
+	(void)state;
+	if (fd < 0)
+		shm_test_skip("no file can be made in /dev/shm: %s", strerror(errno));
+	assert_int_equal(ftruncate(fd, 8192), 0);
+	expect_refusal(fd, EINVAL);
+	unlink(path);
+	close(fd);
+}
+
 static int reopen(int fd, int flags)
 {
 	char path[64];
@@ -212,6 +227,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(an_import_shares_its_bytes),
 		cmocka_unit_test(a_range_of_an_import_is_a_part),
 		cmocka_unit_test(what_is_no_memory_is_refused),
+		cmocka_unit_test(a_named_file_of_a_tmpfs_is_no_memfd),
 		cmocka_unit_test(a_descriptors_access_mode_is_kept),
 		cmocka_unit_test(what_has_no_descriptor_is_not_exported),
 		cmocka_unit_test(a_buffer_that_only_a_device_uses_is_found_again),

@@ -66,7 +66,10 @@ static const struct metal_shm_device_ops foreign_ops = {
 	.sync_for_device = foreign_sync_for_device,
 };
 
-/* A memory is a DMA-BUF or a memfd: what else can be mapped is a file that may change under us. */
+/*
+ * A memory is a DMA-BUF or a memfd: what else can be mapped is a file that may change under us. A file of
+ * a tmpfs has seals too, but also a name, by which anybody may cut it short.
+ */
 static int check_memory(int fd, size_t *ret_size, bool *ret_dmabuf)
 {
 	struct stat status;
@@ -75,7 +78,7 @@ static int check_memory(int fd, size_t *ret_size, bool *ret_dmabuf)
 	if (fstat(fd, &status))
 		return shm__error(errno, "descriptor %d is closed", fd);
 	*ret_dmabuf = shm__fd_is_dmabuf(fd);
-	if (!*ret_dmabuf && fcntl(fd, F_GET_SEALS) < 0)
+	if (!*ret_dmabuf && (fcntl(fd, F_GET_SEALS) < 0 || status.st_nlink))
 		return shm__error(EINVAL, "descriptor %d is neither a DMA-BUF nor a memfd", fd);
 	if ((fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
 		return shm__error(EACCES, "descriptor %d is open for writing only", fd);
