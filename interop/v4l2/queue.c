@@ -28,6 +28,10 @@ static int check(const struct shm__v4l2_queue *queue, const struct shm__v4l2_slo
 	if (slot->index >= queue->buffers)
 		return metal_shm_set_error(EBUSY, "%s was started before buffer %u was attached",
 					   queue->name, slot->index);
+	/* the kernel says no more than that an argument is invalid */
+	if (slot->length < queue->size)
+		return metal_shm_set_error(EINVAL, "%s: a buffer of %u bytes for frames of %u",
+					   queue->name, slot->length, queue->size);
 	return 0;
 }
 

@@ -142,6 +142,25 @@ static void buffers_attached_after_the_start_wait_for_the_next(void **state)
 	metal_shm_device_close(memory);
 }
 
+static void buffers_smaller_than_the_frames_are_told_apart(void **state)
+{
+	struct bench *b = *state;
+	struct metal_device *memory = fake_v4l2_memory();
+	struct metal_generic_shm *shm = metal_shm_allocate(PICTURE - 1, memory, 0);
+	struct metal_generic_shm *view = metal_shm_attach(shm, b->camera);
+	unsigned queued;
+
+	assert_int_equal(metal_shm_v4l2_stop(b->camera), 0);
+	assert_int_equal(metal_shm_v4l2_start(b->camera, b->pool), 0);
+	queued = b->driver->qbufs;
+	assert_int_equal(metal_shm_v4l2_queue(b->camera, shm), -EINVAL);
+	assert_reason("a buffer of 9999 bytes for frames of 10000");
+	assert_int_equal(b->driver->qbufs, queued);
+	metal_shm_detach(view, b->camera);
+	metal_shm_free(shm, memory);
+	metal_shm_device_close(memory);
+}
+
 static void work_is_for_outputs(void **state)
 {
 	struct bench *b = *state;
@@ -371,6 +390,7 @@ int main(int argc, char **argv)
 		CASE(a_buffer_is_queued_once),
 		CASE(a_buffer_that_is_not_attached_is_enotconn),
 		CASE(buffers_attached_after_the_start_wait_for_the_next),
+		CASE(buffers_smaller_than_the_frames_are_told_apart),
 		CASE(work_is_for_outputs),
 		CASE(nothing_streams_without_a_start),
 		CASE(a_part_from_elsewhere_than_the_first_byte_is_refused),

@@ -180,10 +180,11 @@ int metal_shm_v4l2_stop(struct metal_device *dev);
  *
  * @param dev  a V4L2 device that is started
  * @param shm  any handle of a buffer attached to it
- * @return 0; -EINVAL not a V4L2 device, not a handle, or not started; -ENOTCONN not attached; -EBUSY
- *         queued already, not fetched yet by metal_shm_v4l2_wait(), or attached after the start; -EIO
- *         the queue is broken, or the last holder failed; -ENODEV the device is gone; -ENOTSUP the
- *         driver can't use the memory; or the error of the system call
+ * @return 0; -EINVAL not a V4L2 device, not a handle, not started, or smaller than the frames;
+ *         -ENOTCONN not attached; -EACCES the device would write memory that was imported read-only;
+ *         -EBUSY queued already, not fetched yet by metal_shm_v4l2_wait(), or attached after the start;
+ *         -EIO the queue is broken, or the last holder failed; -ENODEV the device is gone; -ENOTSUP
+ *         the driver can't use the memory; or the error of the system call
  */
 int metal_shm_v4l2_queue(struct metal_device *dev, struct metal_generic_shm *shm);
 
