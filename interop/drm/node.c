@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,19 +15,29 @@ static const char *const cpu_drivers[] = {
 	"ssd130x", "simpledrm", "udl",      "vboxvideo", "vgem",       "vkms",
 };
 
+/* Only a group that may both read and write helps, and root's is no group to join. */
 static int no_permission(const char *path)
 {
-	char group[1024] = "";
+	const mode_t group_may = S_IRGRP | S_IWGRP;
 	struct group entry, *found = NULL;
+	char space[1024], group[32];
 	struct stat st;
 
-	if (!stat(path, &st))
-		getgrgid_r(st.st_gid, &entry, group, sizeof(group), &found);
-	if (found)
+	if (stat(path, &st))
+		return metal_shm_set_error(EACCES, "%s: not permitted, its directory neither",
+					   path);
+	snprintf(group, sizeof(group), "%u", st.st_gid);
+	if (!getgrgid_r(st.st_gid, &entry, space, sizeof(space), &found) && found)
+		snprintf(group, sizeof(group), "%s", found->gr_name);
+	if ((st.st_mode & group_may) == group_may && st.st_gid)
 		return metal_shm_set_error(EACCES,
 					   "%s: not permitted; group %s is (usermod -a -G %s USER)",
-					   path, found->gr_name, found->gr_name);
-	return metal_shm_set_error(EACCES, "%s: not permitted; a udev rule can change that", path);
+					   path, group, group);
+	return metal_shm_set_error(
+		EACCES,
+		"%s: not permitted; it is group %s's with mode %04o: a udev rule "
+		"with SUBSYSTEM==\"drm\", GROUP=\"video\", MODE=\"0660\" helps",
+		path, group, st.st_mode & 07777u);
 }
 
 int shm__drm_node_open(const char *path, int *ret_fd)

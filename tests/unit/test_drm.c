@@ -80,21 +80,35 @@ static void null_is_einval(void **state)
 	assert_int_equal(metal_shm_drm_crc(NULL, 0, NULL), -EINVAL);
 }
 
-static void path_without_permission_names_the_group(void **state)
+/* What somebody without privileges is told of a path that a group has. */
+static void refuse_nobody(gid_t group, mode_t mode, const char *word)
 {
 	char path[] = "/tmp/libshm-drm-XXXXXX";
 	int fd = mkstemp(path);
 
-	(void)state;
 	if (geteuid())
 		shm_test_skip("only root can be somebody else");
 	assert_true(fd >= 0);
-	assert_int_equal(fchmod(fd, 0600), 0);
+	assert_int_equal(fchown(fd, 0, group), 0);
+	assert_int_equal(fchmod(fd, mode), 0);
 	assert_int_equal(seteuid(NOBODY), 0);
-	refuse_path(path, EACCES, "group root is");
+	refuse_path(path, EACCES, word);
 	assert_int_equal(seteuid(0), 0);
 	close(fd);
 	unlink(path);
+}
+
+static void path_without_permission_names_the_group(void **state)
+{
+	(void)state;
+	refuse_nobody(4242, 0660, "group 4242 is (usermod -a -G 4242 USER)");
+}
+
+static void path_that_no_group_may_use_asks_for_a_rule(void **state)
+{
+	(void)state;
+	refuse_nobody(0, 0600, "a udev rule");
+	refuse_nobody(4242, 0640, "group 4242's with mode 0640: a udev rule");
 }
 
 static void wrong_options_are_einval(void **state)
@@ -277,6 +291,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(paths_of_other_kinds_are_einval),
 		cmocka_unit_test(null_is_einval),
 		cmocka_unit_test(path_without_permission_names_the_group),
+		cmocka_unit_test(path_that_no_group_may_use_asks_for_a_rule),
 		cmocka_unit_test(wrong_options_are_einval),
 		cmocka_unit_test(scheme_names_what_it_knows),
 		cmocka_unit_test(descriptors_of_other_kinds_are_refused_and_closed),
