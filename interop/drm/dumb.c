@@ -62,6 +62,9 @@ int shm__drm_dumb_allocate(struct drm_device *d, size_t size, metal_shm_type typ
 					   "%s promises DMA-BUFs%s of its dumb buffers, nothing "
 					   "else",
 					   d->name, zeroed(d) ? " and zeroes" : "");
+	if (size > (size_t)PTRDIFF_MAX - (PAGE - 1))
+		return metal_shm_set_error(EOVERFLOW, "%s: %zu bytes exceed the address space",
+					   d->name, size);
 	if (lines > UINT32_MAX / PAGE)
 		return metal_shm_set_error(ENOMEM, "%s: a dumb buffer is below 4 GiB", d->name);
 	ret = shm__drm_dumb_make(d, PAGE / 4, (uint32_t)lines, &dumb);
