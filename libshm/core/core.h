@@ -217,8 +217,10 @@ void shm__waiter_remove(struct shm__waiter **list, struct shm__waiter *waiter);
 /* view.c */
 void shm__view_end(struct metal_generic_shm *view);
 
-/* pool.c */
+/* feed.c */
 void shm__pool_return(struct shm__root *root);
+
+/* pool.c */
 size_t shm__pool_devices(const struct metal_shm_pool *pool, struct metal_device *const **ret_devs);
 
 /* choose.c */

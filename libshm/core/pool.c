@@ -5,29 +5,9 @@
  */
 #include <stdio.h>
 
-#include "core.h"
+#include "pool.h"
 
-#define MAX_BUFFERS 64
-
-struct metal_shm_pool {
-	_Atomic uint64_t tag;
-	shm__mutex lock;
-	struct metal_generic_shm *idle[MAX_BUFFERS];
-	unsigned idle_count;
-	unsigned count;     /* as made */
-	unsigned remaining; /* not given back yet, once destroyed */
-	bool destroyed;
-	struct metal_device *devs[SHM__MAX_DEVICES];
-	size_t n;
-	struct shm__waiter *waiters;
-	struct metal_device *feeder;
-	void (*feed)(struct metal_device *dev, struct metal_generic_shm *shm);
-	bool feeding;
-	bool has_frame;
-	struct metal_shm_frame frame;
-};
-
-static int pool_check(const struct metal_shm_pool *pool)
+int shm__pool_check(const struct metal_shm_pool *pool)
 {
 	int error = shm__enter();
 
@@ -45,103 +25,13 @@ size_t shm__pool_devices(const struct metal_shm_pool *pool, struct metal_device 
 	return pool->n;
 }
 
-static void wake_up(struct metal_generic_shm *shm)
-{
-	struct shm__root *root = shm->root;
-
-	shm__mutex_lock(&root->lock);
-	root->idle = false;
-	atomic_store(&shm->refs, 1);
-	shm__mutex_unlock(&root->lock);
-}
-
-static void free_pool(struct metal_shm_pool *pool)
+void shm__pool_free(struct metal_shm_pool *pool)
 {
 	for (size_t i = 0; i < pool->n; i++)
 		shm__device_unref(pool->devs[i]);
 	shm__mutex_destroy(&pool->lock);
 	atomic_store(&pool->tag, SHM__DEAD_TAG);
 	shm__quarantine(pool);
-}
-
-/* Under the pool's lock. Its feeder still knows a pool that was destroyed, and ends the feeding. */
-static bool is_over(const struct metal_shm_pool *pool)
-{
-	return pool->destroyed && !pool->remaining && !pool->feeding && !pool->feeder;
-}
-
-/* An idle buffer of a pool that ended. It has one reference here, so nothing ends too early. */
-static void retire(struct metal_shm_pool *pool, struct metal_generic_shm *shm)
-{
-	struct shm__root *root = shm->root;
-	bool last;
-
-	wake_up(shm);
-	shm__mutex_lock(&root->lock);
-	root->pool = NULL;
-	shm__mutex_unlock(&root->lock);
-	for (size_t i = 0; i < pool->n; i++) {
-		struct metal_generic_shm *view = NULL;
-
-		if (shm__uses(pool->devs[i]))
-			view = metal_shm_view(shm, pool->devs[i]);
-		if (view)
-			metal_shm_detach(view, pool->devs[i]);
-	}
-	metal_shm_free(shm, NULL);
-	shm__mutex_lock(&pool->lock);
-	pool->remaining--;
-	last = is_over(pool);
-	shm__mutex_unlock(&pool->lock);
-	if (last)
-		free_pool(pool);
-}
-
-/*
- * Give idle buffers to the feeder, under the pool's lock, which is open meanwhile. What it can't take
- * comes back to the list while it runs, so one pass is bounded; the next buffer that comes back starts
- * another. True: the pool ended meanwhile and nobody else frees it.
- */
-static bool feed_idle(struct metal_shm_pool *pool)
-{
-	unsigned passes;
-
-	if (!pool->feed || pool->feeding)
-		return false;
-	pool->feeding = true;
-	for (passes = pool->count; passes && pool->idle_count && pool->feed; passes--) {
-		struct metal_generic_shm *shm = pool->idle[--pool->idle_count];
-		void (*feed)(struct metal_device * dev, struct metal_generic_shm * shm) =
-			pool->feed;
-		struct metal_device *feeder = pool->feeder;
-
-		shm__mutex_unlock(&pool->lock);
-		wake_up(shm);
-		feed(feeder, shm);
-		shm__mutex_lock(&pool->lock);
-	}
-	pool->feeding = false;
-	return is_over(pool);
-}
-
-/* The memory is idle and nobody else knows of it. */
-void shm__pool_return(struct shm__root *root)
-{
-	struct metal_shm_pool *pool = root->pool;
-	bool last;
-
-	shm__mutex_lock(&pool->lock);
-	if (pool->destroyed) {
-		shm__mutex_unlock(&pool->lock);
-		retire(pool, root->buffer);
-		return;
-	}
-	pool->idle[pool->idle_count++] = root->buffer;
-	shm__wake_all(pool->waiters);
-	last = feed_idle(pool);
-	shm__mutex_unlock(&pool->lock);
-	if (last)
-		free_pool(pool);
 }
 
 /*
@@ -247,7 +137,7 @@ static int create_once(size_t size, const struct metal_shm_frame *frame, unsigne
 	if (pool->remaining)
 		metal_shm_pool_destroy(pool);
 	else
-		free_pool(pool);
+		shm__pool_free(pool);
 drop_choice:
 	shm__os_free(why);
 	shm__device_unref(src);
@@ -260,12 +150,12 @@ static int create(size_t size, const struct metal_shm_frame *frame, unsigned cou
 {
 	int error = 0;
 
-	if (!size || !count || count > MAX_BUFFERS || n > SHM__MAX_DEVICES || (n && !devs) ||
+	if (!size || !count || count > SHM__POOL_BUFFERS || n > SHM__MAX_DEVICES || (n && !devs) ||
 	    !ret_pool)
 		return shm__error(EINVAL,
 				  "a pool has 1 to %d buffers of at least a byte, and at "
 				  "most %d devices",
-				  MAX_BUFFERS, SHM__MAX_DEVICES);
+				  SHM__POOL_BUFFERS, SHM__MAX_DEVICES);
 	for (size_t i = 0; i < n && !error; i++)
 		error = shm__device_check(devs[i]);
 	if (error)
@@ -312,7 +202,7 @@ struct metal_generic_shm *metal_shm_pool_get(struct metal_shm_pool *pool, int64_
 	struct shm__deadline deadline = { .timeout_ns = timeout_ns };
 	struct shm__waiter waiter = { 0 };
 	struct metal_generic_shm *shm;
-	int error = pool_check(pool);
+	int error = shm__pool_check(pool);
 
 	if (error)
 		return NULL;
@@ -339,49 +229,13 @@ struct metal_generic_shm *metal_shm_pool_get(struct metal_shm_pool *pool, int64_
 			shm__error(ETIMEDOUT, "all %u buffers of the pool are in use", pool->count);
 		return NULL;
 	}
-	wake_up(shm);
+	shm__pool_wake_up(shm);
 	return shm;
-}
-
-static bool has_device(const struct metal_shm_pool *pool, const struct metal_device *dev)
-{
-	for (size_t i = 0; i < pool->n; i++)
-		if (pool->devs[i] == dev)
-			return true;
-	return false;
-}
-
-int metal_shm_pool_feed(struct metal_shm_pool *pool, struct metal_device *dev,
-			void (*idle)(struct metal_device *dev, struct metal_generic_shm *shm))
-{
-	int error = pool_check(pool);
-	bool last = false;
-
-	if (!error)
-		error = shm__device_check(dev);
-	if (!error && !has_device(pool, dev))
-		error = shm__error(EINVAL, "%s is no device of the pool", dev->name);
-	if (error)
-		return error;
-	shm__mutex_lock(&pool->lock);
-	if (pool->feeder && pool->feeder != dev) {
-		error = shm__error(EBUSY, "%s takes the pool's idle buffers", pool->feeder->name);
-	} else if (pool->destroyed && idle) {
-		error = shm__error(EINVAL, "the pool was destroyed");
-	} else {
-		pool->feed = idle;
-		pool->feeder = idle ? dev : NULL;
-		last = idle ? feed_idle(pool) : is_over(pool);
-	}
-	shm__mutex_unlock(&pool->lock);
-	if (last)
-		free_pool(pool);
-	return error;
 }
 
 const struct metal_shm_frame *metal_shm_pool_frame(const struct metal_shm_pool *pool)
 {
-	if (pool_check(pool))
+	if (shm__pool_check(pool))
 		return NULL;
 	if (!pool->has_frame) {
 		shm__error(ENODATA, "the pool's buffers are no frames");
@@ -392,17 +246,17 @@ const struct metal_shm_frame *metal_shm_pool_frame(const struct metal_shm_pool *
 
 unsigned metal_shm_pool_count(const struct metal_shm_pool *pool)
 {
-	return pool_check(pool) ? 0 : pool->count;
+	return shm__pool_check(pool) ? 0 : pool->count;
 }
 
 void metal_shm_pool_destroy(struct metal_shm_pool *pool)
 {
-	struct metal_generic_shm *idle[MAX_BUFFERS];
+	struct metal_generic_shm *idle[SHM__POOL_BUFFERS];
 	unsigned n;
 
 	if (!pool || shm__os_forked())
 		return;
-	if (pool_check(pool)) {
+	if (shm__pool_check(pool)) {
 		shm__misuse("metal_shm_pool_destroy", "not a pool, or destroyed before");
 		return;
 	}
@@ -420,5 +274,5 @@ void metal_shm_pool_destroy(struct metal_shm_pool *pool)
 		idle[i] = pool->idle[i];
 	shm__mutex_unlock(&pool->lock);
 	for (unsigned i = 0; i < n; i++)
-		retire(pool, idle[i]);
+		shm__pool_retire(pool, idle[i]);
 }

@@ -200,6 +200,91 @@ static void a_feeder_that_takes_nothing_ends_its_turn(void **state)
 	assert_int_equal(metal_shm_pool_feed(bench->pool, bench->camera->dev, NULL), 0);
 }
 
+static bool own_work_is_done;
+static struct metal_device *done_by;
+
+static void *end_work(void *shm)
+{
+	metal_shm_unhold(shm, done_by, 0);
+	return NULL;
+}
+
+/* While the last of three is offered another thread says that work is done. */
+static void queue_and_be_overtaken(struct metal_device *dev, struct metal_generic_shm *shm)
+{
+	pthread_t thread;
+
+	queue_idle(dev, shm);
+	if (fed != 3)
+		return;
+	done_by = dev;
+	assert_int_equal(
+		pthread_create(&thread, NULL, end_work, own_work_is_done ? shm : fed_last[0]), 0);
+	pthread_join(thread, NULL);
+}
+
+static void end_all_work(struct bench *bench)
+{
+	assert_int_equal(metal_shm_pool_feed(bench->pool, bench->camera->dev, NULL), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(metal_shm_unhold(fed_last[i], bench->camera->dev, 0), 0);
+}
+
+static void a_frame_that_comes_back_while_the_last_is_offered_is_fed(void **state)
+{
+	struct bench *bench = *state;
+
+	fed = 0;
+	feed_error = 0;
+	own_work_is_done = false;
+	assert_int_equal(
+		metal_shm_pool_feed(bench->pool, bench->camera->dev, queue_and_be_overtaken), 0);
+	assert_int_equal(fed, 4);
+	assert_ptr_equal(fed_last[3], fed_last[0]);
+	end_all_work(bench);
+}
+
+static void a_frame_that_is_done_before_its_offer_ends_is_fed_again(void **state)
+{
+	struct bench *bench = *state;
+
+	fed = 0;
+	feed_error = 0;
+	own_work_is_done = true;
+	assert_int_equal(
+		metal_shm_pool_feed(bench->pool, bench->camera->dev, queue_and_be_overtaken), 0);
+	assert_int_equal(fed, 4);
+	assert_ptr_equal(fed_last[3], fed_last[2]);
+	end_all_work(bench);
+}
+
+static struct metal_shm_pool *restarted;
+
+/* Declines the last of three, and the device begins again before it does. */
+static void start_anew(struct metal_device *dev, struct metal_generic_shm *shm)
+{
+	if (fed < 2) {
+		queue_idle(dev, shm);
+		return;
+	}
+	assert_int_equal(metal_shm_pool_feed(restarted, dev, NULL), 0);
+	assert_int_equal(metal_shm_pool_feed(restarted, dev, queue_idle), 0);
+	metal_shm_free(shm, NULL);
+}
+
+static void what_an_ended_feeder_declines_is_the_next_ones(void **state)
+{
+	struct bench *bench = *state;
+
+	fed = 0;
+	feed_error = 0;
+	restarted = bench->pool;
+	assert_int_equal(metal_shm_pool_feed(bench->pool, bench->camera->dev, start_anew), 0);
+	assert_int_equal(fed, 3);
+	assert_null(metal_shm_pool_get(bench->pool, 0));
+	end_all_work(bench);
+}
+
 static void a_feeder_is_a_device_of_the_pool(void **state)
 {
 	struct bench *bench = *state;
@@ -291,6 +376,9 @@ int main(int argc, char **argv)
 		CASE(a_waiting_get_wakes_at_a_free),
 		CASE(idle_frames_feed_a_device),
 		CASE(a_feeder_that_takes_nothing_ends_its_turn),
+		CASE(a_frame_that_comes_back_while_the_last_is_offered_is_fed),
+		CASE(a_frame_that_is_done_before_its_offer_ends_is_fed_again),
+		CASE(what_an_ended_feeder_declines_is_the_next_ones),
 		CASE(a_feeder_is_a_device_of_the_pool),
 		CASE(a_feeder_may_outlive_the_pool),
 		CASE(a_destroyed_pool_waits_for_its_frames),

@@ -280,8 +280,9 @@ void metal_shm_importer_unmap(const struct metal_shm_attachment *at, void *addre
  *
  * From then on each frame that nobody references and no work has goes to @p idle with one reference,
  * which it ends by metal_shm_free(); those idle now at once. @p idle runs in whatever thread made the
- * frame idle, metal_shm_free() included: it must not block, and must tolerate the pool's destruction
- * having begun. A pool that was destroyed may still be named to end it, and must: its record stays
+ * frame idle, metal_shm_free() included, in several at once if need be, never inside itself: it must
+ * not block, and must tolerate the pool's destruction having begun. A frame that it gives back itself,
+ * unused, is offered again with the next that comes back. A pool that was destroyed may still be named to end it, and must: its record stays
  * until then.
  *
  * @param pool  a pool that @p dev is a device of

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 typedef pthread_mutex_t shm__mutex;
+typedef pthread_t shm__thread;
 
 #define SHM__MUTEX_INITIALISER PTHREAD_MUTEX_INITIALIZER
 
@@ -25,6 +26,16 @@ static inline void shm__mutex_lock(shm__mutex *mutex)
 static inline void shm__mutex_unlock(shm__mutex *mutex)
 {
 	pthread_mutex_unlock(mutex);
+}
+
+static inline shm__thread shm__os_thread(void)
+{
+	return pthread_self();
+}
+
+static inline bool shm__os_is_thread(shm__thread thread)
+{
+	return pthread_equal(thread, pthread_self());
 }
 
 #endif
