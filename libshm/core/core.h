@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The core's own records. Lock order: a memory's attach_lock, the registry, a memory's lock, a pool's
- * lock. A device's operations run with none of these held, but for its source's sync and map.
+ * lock. A device's operations run with none of these held, but for its source's sync and map, and for
+ * attach and detach, which run under attach_lock.
  */
 #ifndef SHM_CORE_H
 #define SHM_CORE_H
@@ -110,13 +111,13 @@ struct metal_generic_shm {
 	struct metal_shm_attachment at;
 	struct metal_shm_view view;
 	struct shm__hold hold;
-	bool ending; /* somebody is on the way to end it: it is found no more */
 };
 
 /* A memory. Its users are its handles and views; the registry's lock guards the count. */
 struct shm__root {
-	shm__mutex attach_lock; /* attachments and detachments come one at a time */
-	shm__mutex lock;        /* all below it */
+	/* Attachments and detachments come one at a time. Waited for with no lock held; tried under lock. */
+	shm__mutex attach_lock;
+	shm__mutex lock; /* all below it */
 	unsigned users;
 	struct shm__root *next;
 	struct metal_device *src;
@@ -130,6 +131,8 @@ struct shm__root {
 	char name[64];
 	struct metal_generic_shm *buffer; /* the handle of the whole, while there is one */
 	struct metal_generic_shm *views;
+	struct metal_generic_shm
+		*ended;   /* views that whoever has attach_lock ends before it lets go */
 	unsigned pending; /* queued works of all views */
 	void *address;    /* of the cached mapping */
 	int prot;
@@ -215,7 +218,8 @@ void shm__wake_all(struct shm__waiter *list);
 void shm__waiter_remove(struct shm__waiter **list, struct shm__waiter *waiter);
 
 /* view.c */
-void shm__view_end(struct metal_generic_shm *view);
+bool shm__view_end_locked(struct metal_generic_shm *view);
+void shm__attach_unlock(struct shm__root *root);
 
 /* feed.c */
 void shm__pool_return(struct shm__root *root);

@@ -66,8 +66,7 @@ static inline struct metal_generic_shm *shm__view_find(struct shm__root *root, s
 	struct metal_generic_shm *view;
 
 	for (view = root->views; view; view = view->next)
-		if (view->dev == dev && view->offset == offset && view->size == size &&
-		    !view->ending)
+		if (view->dev == dev && view->offset == offset && view->size == size)
 			return view;
 	return NULL;
 }

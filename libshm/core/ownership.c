@@ -347,14 +347,13 @@ int metal_shm_unhold(struct metal_generic_shm *shm, struct metal_device *dev, in
 		root->pending--;
 		if (!--view->hold.pending) {
 			shm__wake_all(root->waiters);
-			end = !atomic_load(&view->refs);
-			view->ending = end;
+			end = !atomic_load(&view->refs) && shm__view_end_locked(view);
 			idle = shm__becomes_idle(root);
 		}
 	}
 	shm__mutex_unlock(&root->lock);
 	if (end)
-		shm__view_end(view);
+		shm__attach_unlock(root);
 	if (idle)
 		shm__pool_return(root);
 	return ret;

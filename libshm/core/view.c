@@ -124,40 +124,76 @@ struct metal_generic_shm *metal_shm_attach(struct metal_generic_shm *src_shm,
 	error = find_again(src_shm, dst_dev, &view);
 	if (!error && !view)
 		error = make_view(src_shm, dst_dev, &view);
-	shm__mutex_unlock(&root->attach_lock);
+	shm__attach_unlock(root);
 	if (error)
 		shm__os_set_errno(-error);
 	return view;
 }
 
 /*
- * For the one who set ending: the count is 0 and no work is pending. Unmapping is a hidden START of the
- * whole memory, so what the CPU wrote goes first; should that fail the view ends all the same, since a
- * void call has nobody to tell.
+ * Under the memory's lock: the count is 0 and no work is pending, so nobody finds the view any more. Its
+ * end waits for no attachment, which may take long, or even be this thread's own: an operation that
+ * dispatches, and so ends the last work of another view. True: attach_lock is the caller's, who lets go
+ * of it when it has no lock; false: its holder ends the view.
  */
-void shm__view_end(struct metal_generic_shm *view)
+bool shm__view_end_locked(struct metal_generic_shm *view)
 {
-	struct metal_device *dev = view->dev;
 	struct shm__root *root = view->root;
-	struct metal_generic_shm **at;
+	struct metal_generic_shm **at = &root->views;
 
-	shm__mutex_lock(&root->attach_lock);
-	shm__mutex_lock(&root->lock);
-	for (at = &root->views; *at != view; at = &(*at)->next)
-		;
-	if (shm__settle_locked(root))
-		shm__log(METAL_SHM_LOG_ERROR, "detach from %s: %s", dev->name,
-			 metal_shm_last_error());
+	while (*at != view)
+		at = &(*at)->next;
 	*at = view->next;
+	view->next = root->ended;
+	root->ended = view;
+	return shm__mutex_trylock(&root->attach_lock);
+}
+
+/*
+ * Unmapping is a hidden START of the whole memory, so what the CPU wrote goes first; should that fail the
+ * view ends all the same, since a void call has nobody to tell.
+ */
+static void end_view(struct metal_generic_shm *view)
+{
+	struct shm__root *root = view->root;
+
+	if (shm__settle_locked(root))
+		shm__log(METAL_SHM_LOG_ERROR, "detach from %s: %s", view->dev->name,
+			 metal_shm_last_error());
 	shm__mutex_unlock(&root->lock);
-	dev->ops->detach(dev, &view->at, &view->view);
+	view->dev->ops->detach(view->dev, &view->at, &view->view);
+	shm__mutex_lock(&root->lock);
+}
+
+/*
+ * Let go of attach_lock, and end before what ended meanwhile. Under the memory's lock it is either held
+ * or nothing is left to end. The records go last, since the memory may go with them.
+ */
+void shm__attach_unlock(struct shm__root *root)
+{
+	struct metal_generic_shm *view, *gone = NULL;
+
+	shm__mutex_lock(&root->lock);
+	while ((view = root->ended) != NULL) {
+		root->ended = view->next;
+		end_view(view);
+		view->next = gone;
+		gone = view;
+	}
 	shm__mutex_unlock(&root->attach_lock);
-	shm__handle_bury(view);
-	shm__device_unref(dev);
+	shm__mutex_unlock(&root->lock);
+	while ((view = gone) != NULL) {
+		struct metal_device *dev = view->dev;
+
+		gone = view->next;
+		shm__handle_bury(view);
+		shm__device_unref(dev);
+	}
 }
 
 void metal_shm_detach(struct metal_generic_shm *dst_shm, struct metal_device *dst_dev)
 {
+	struct shm__root *root;
 	bool end;
 
 	if (!dst_shm || shm__os_forked())
@@ -170,17 +206,18 @@ void metal_shm_detach(struct metal_generic_shm *dst_shm, struct metal_device *ds
 		shm__misuse("metal_shm_detach", "the view is another device's");
 		return;
 	}
-	shm__mutex_lock(&dst_shm->root->lock);
+	root = dst_shm->root;
+	shm__mutex_lock(&root->lock);
 	if (!atomic_load(&dst_shm->refs)) {
-		shm__mutex_unlock(&dst_shm->root->lock);
+		shm__mutex_unlock(&root->lock);
 		shm__misuse("metal_shm_detach", "detached before");
 		return;
 	}
-	end = atomic_fetch_sub(&dst_shm->refs, 1) == 1 && !dst_shm->hold.pending;
-	dst_shm->ending = end;
-	shm__mutex_unlock(&dst_shm->root->lock);
+	end = atomic_fetch_sub(&dst_shm->refs, 1) == 1 && !dst_shm->hold.pending &&
+	      shm__view_end_locked(dst_shm);
+	shm__mutex_unlock(&root->lock);
 	if (end)
-		shm__view_end(dst_shm);
+		shm__attach_unlock(root);
 }
 
 static inline struct metal_generic_shm *view_of(struct metal_generic_shm *shm,

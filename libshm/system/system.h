@@ -6,6 +6,7 @@
  *
  *   typedef ... shm__mutex; #define SHM__MUTEX_INITIALISER
  *   void shm__mutex_lock(shm__mutex *mutex); void shm__mutex_unlock(shm__mutex *mutex);
+ *   bool shm__mutex_trylock(shm__mutex *mutex): false where anybody has it, the caller included
  *   typedef ... shm__thread; shm__thread shm__os_thread(void): the calling one
  *   bool shm__os_is_thread(shm__thread thread): whether it is the calling one
  *   bool shm__os_forked(void): in a child of fork() of a process that had used the library

@@ -181,6 +181,8 @@ static int importer_attach(struct metal_device *dev, const struct metal_shm_atta
 {
 	struct fake_importer *importer = importer_of(dev);
 
+	if (importer->inside)
+		importer->inside(importer, at);
 	if (importer->fail_attach)
 		return metal_shm_set_error(-importer->fail_attach, "told to fail");
 	if (importer->lucky) {
@@ -202,9 +204,12 @@ static int importer_attach(struct metal_device *dev, const struct metal_shm_atta
 static void importer_detach(struct metal_device *dev, const struct metal_shm_attachment *at,
 			    struct metal_shm_view *view)
 {
-	(void)at;
+	struct fake_importer *importer = importer_of(dev);
+
 	(void)view;
-	NOTE(importer_of(dev), "D", 0);
+	if (importer->inside)
+		importer->inside(importer, at);
+	NOTE(importer, "D", 0);
 }
 
 static int importer_layout(struct metal_device *dev, const struct metal_shm_frame *frame,

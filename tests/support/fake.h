@@ -33,6 +33,9 @@ struct fake_importer {
 	struct metal_generic_shm *queued[64];
 	unsigned queued_count, completions; /* completions: of these, done at the next dispatch */
 	int error;                          /* that they complete with */
+	/* What attach and detach do first. */
+	void (*inside)(struct fake_importer *importer, const struct metal_shm_attachment *at);
+	void *user; /* the test's */
 	int event_fd;
 	bool closed;
 };

@@ -130,7 +130,10 @@ struct metal_shm_device_ops {
 	/** What it needs of memory (@p frame may be NULL). *ret is zeroed but for its struct_size. */
 	int (*constraints)(struct metal_device *dev, const struct metal_shm_frame *frame,
 			   struct metal_shm_constraints *ret);
-	/** Make the range usable. Attachments and detachments of one memory come one at a time. */
+	/**
+	 * Make the range usable. Attachments and detachments of one memory come one at a time: a view
+	 * that ends meanwhile, by work that this operation dispatches too, is detached after it.
+	 */
 	int (*attach)(struct metal_device *dev, const struct metal_shm_attachment *at,
 		      struct metal_shm_view *ret_view);
 	/** Undo it. What the CPU wrote was written back before. No queued work has the bytes. */

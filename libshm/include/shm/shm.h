@@ -264,7 +264,8 @@ struct metal_generic_shm *metal_shm_attach(struct metal_generic_shm *src_shm,
  * End one attachment.
  *
  * Never blocks and never fails. What the CPU wrote is written back before the device's mapping goes.
- * While queued work of the device still has the bytes the view ends later, when that completes.
+ * While queued work of the device still has the bytes the view ends later, when that completes; while
+ * another attachment of the memory begins or ends, when that is through.
  * Misuse (not a view, the wrong device, a second detach) changes nothing, is logged and counted, and
  * leaves errno and a reason.
  *

@@ -23,6 +23,11 @@ static inline void shm__mutex_lock(shm__mutex *mutex)
 	pthread_mutex_lock(mutex);
 }
 
+static inline bool shm__mutex_trylock(shm__mutex *mutex)
+{
+	return !pthread_mutex_trylock(mutex);
+}
+
 static inline void shm__mutex_unlock(shm__mutex *mutex)
 {
 	pthread_mutex_unlock(mutex);

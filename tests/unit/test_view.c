@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Attachments that come and go while another of the same memory is under way. */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "fake.h"
+#include "shm_test.h"
+
+#define W METAL_SHM_DIR_DEV_W
+
+struct bench {
+	struct fake_source *source;
+	struct fake_importer *camera, *gpu;
+	struct metal_generic_shm *shm, *view; /* the camera's */
+};
+
+static int set_up(void **state)
+{
+	struct bench *bench = test_calloc(1, sizeof(*bench));
+
+	bench->source = fake_source_new("src", true);
+	bench->camera = fake_importer_new("camera", METAL_SHM_ACCESS_DMA);
+	bench->gpu = fake_importer_new("gpu", METAL_SHM_ACCESS_DMA);
+	bench->shm = fake_buffer(bench->source, 1000);
+	bench->view = metal_shm_attach(bench->shm, bench->camera->dev);
+	bench->gpu->user = bench;
+	*state = bench;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *bench = *state;
+
+	metal_shm_free(bench->shm, NULL);
+	fake_importer_end(bench->gpu);
+	fake_importer_end(bench->camera);
+	fake_source_end(bench->source);
+	test_free(bench);
+	return 0;
+}
+
+/* The camera's view waits for its last work, which is done but not dispatched. */
+static void leave_work(struct bench *bench)
+{
+	assert_int_equal(fake_queue(bench->camera, bench->shm, W), 0);
+	metal_shm_detach(bench->view, bench->camera->dev);
+	fake_complete(bench->camera, 1);
+	assert_string_equal(bench->camera->log, "A");
+}
+
+static void dispatch_the_camera(struct fake_importer *gpu, const struct metal_shm_attachment *at)
+{
+	struct bench *bench = gpu->user;
+
+	(void)at;
+	gpu->inside = NULL;
+	assert_int_equal(metal_shm_device_dispatch(bench->camera->dev), 0);
+	assert_string_equal(bench->camera->log, "A");
+	assert_null(metal_shm_view(bench->shm, bench->camera->dev));
+	assert_int_equal(errno, ENOTCONN);
+}
+
+static void a_view_whose_work_ends_in_an_attach_ends_after_it(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *view;
+
+	leave_work(bench);
+	bench->gpu->inside = dispatch_the_camera;
+	view = metal_shm_attach(bench->shm, bench->gpu->dev);
+	assert_non_null(view);
+	assert_string_equal(bench->camera->log, "AD");
+	metal_shm_detach(view, bench->gpu->dev);
+}
+
+static void it_ends_though_the_attach_is_refused(void **state)
+{
+	struct bench *bench = *state;
+
+	leave_work(bench);
+	bench->gpu->inside = dispatch_the_camera;
+	bench->gpu->fail_attach = -ENOSPC;
+	assert_null(metal_shm_attach(bench->shm, bench->gpu->dev));
+	assert_int_equal(errno, ENOSPC);
+	assert_string_equal(bench->camera->log, "AD");
+}
+
+/* Without references the views alone keep the memory. */
+static void the_memory_goes_with_the_last_view_that_ends_so(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *view = metal_shm_attach(bench->shm, bench->gpu->dev);
+
+	leave_work(bench);
+	bench->gpu->inside = dispatch_the_camera;
+	metal_shm_free(bench->shm, NULL);
+	assert_int_equal(bench->source->live, 1);
+	metal_shm_detach(view, bench->gpu->dev);
+	assert_string_equal(bench->camera->log, "AD");
+	assert_string_equal(bench->gpu->log, "AD");
+	assert_int_equal(bench->source->live, 0);
+	bench->shm = NULL;
+}
+
+static void *detach_the_camera(void *argument)
+{
+	struct bench *bench = argument;
+
+	metal_shm_detach(bench->view, bench->camera->dev);
+	return NULL;
+}
+
+static void detach_in_a_thread(struct fake_importer *gpu, const struct metal_shm_attachment *at)
+{
+	struct bench *bench = gpu->user;
+	pthread_t thread;
+
+	(void)at;
+	gpu->inside = NULL;
+	assert_int_equal(pthread_create(&thread, NULL, detach_the_camera, bench), 0);
+	pthread_join(thread, NULL);
+	assert_string_equal(bench->camera->log, "A");
+}
+
+static void a_detach_does_not_wait_for_an_attach(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *view;
+
+	bench->gpu->inside = detach_in_a_thread;
+	view = metal_shm_attach(bench->shm, bench->gpu->dev);
+	assert_string_equal(bench->camera->log, "AD");
+	metal_shm_detach(view, bench->gpu->dev);
+}
+
+static void what_the_cpu_wrote_goes_before_such_an_end(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *view;
+
+	bench->gpu->inside = detach_in_a_thread;
+	bench->source->log[0] = '\0';
+	assert_non_null(metal_shm_map(bench->shm, METAL_SHM_WRITE));
+	view = metal_shm_attach(bench->shm, bench->gpu->dev);
+	/* one END before the one's attach, another before the other's detach */
+	assert_string_equal(bench->source->log, "mS1E1E1");
+	metal_shm_detach(view, bench->gpu->dev);
+}
+
+struct user {
+	struct bench *bench;
+	struct fake_importer *importer;
+	pthread_t thread;
+};
+
+static void *come_and_go(void *argument)
+{
+	struct user *user = argument;
+
+	for (unsigned i = 0; i < 500; i++) {
+		struct metal_generic_shm *view =
+			metal_shm_attach(user->bench->shm, user->importer->dev);
+
+		assert_non_null(view);
+		assert_int_equal(metal_shm_hold(view, user->importer->dev, METAL_SHM_DIR_DEV_R, 0),
+				 0);
+		metal_shm_detach(view, user->importer->dev);
+		assert_int_equal(metal_shm_unhold(user->bench->shm, user->importer->dev, 0), 0);
+		assert_null(metal_shm_view(user->bench->shm, user->importer->dev));
+	}
+	return NULL;
+}
+
+static void devices_come_and_go_in_threads(void **state)
+{
+	struct bench *bench = *state;
+	struct user users[3];
+
+	metal_shm_detach(bench->view, bench->camera->dev);
+	for (unsigned i = 0; i < 3; i++) {
+		users[i] = (struct user){
+			.bench = bench,
+			.importer = fake_importer_new("user", METAL_SHM_ACCESS_DMA),
+		};
+		assert_int_equal(pthread_create(&users[i].thread, NULL, come_and_go, &users[i]), 0);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		pthread_join(users[i].thread, NULL);
+	/* a view that ended last may be another thread's to end: with the threads they have all ended */
+	for (unsigned i = 0; i < 3; i++)
+		fake_importer_end(users[i].importer);
+	metal_shm_free(bench->shm, NULL);
+	bench->shm = NULL;
+	assert_int_equal(bench->source->live, 0);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		CASE(a_view_whose_work_ends_in_an_attach_ends_after_it),
+		CASE(it_ends_though_the_attach_is_refused),
+		CASE(the_memory_goes_with_the_last_view_that_ends_so),
+		CASE(a_detach_does_not_wait_for_an_attach),
+		CASE(what_the_cpu_wrote_goes_before_such_an_end),
+		CASE(devices_come_and_go_in_threads),
+	};
+
+	fake_warm_up();
+	return shm_test_main(argc, argv, tests, SHM_TEST_COUNT(tests));
+}
