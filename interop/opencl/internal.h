@@ -129,6 +129,7 @@ struct shm__cl {
 	uint32_t flags, paths;
 	size_t base_alignment; /* bytes, of a sub-buffer's start */
 	uint32_t pitch_pixels; /* multiple of an image row on a buffer; 0: none such */
+	bool layer;            /* libshm's own layer adds what the implementation lacks */
 	cl_mem (*import_arm)(cl_context context, cl_mem_flags flags,
 			     const cl_import_properties_arm *properties, void *memory, size_t size,
 			     cl_int *ret_code);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* cl_arm_import_memory: the device maps the DMA-BUF, or refuses; it never copies. */
 #include "internal.h"
+#include "layer/private.h"
 
 static int arm_usable(const struct shm__cl *cl, int fd)
 {
@@ -13,12 +14,17 @@ static int arm_usable(const struct shm__cl *cl, int fd)
 
 /*
  * Consistency with the host is left at its default, ours: the core issues the cache operations when
- * bytes change hands.
+ * bytes change hands. Our own layer, which would bracket each command, is told so.
  */
 static int arm_import(struct shm__cl *cl, const struct shm__cl_bytes *bytes, cl_mem *ret_mem)
 {
-	static const cl_import_properties_arm properties[] = { CL_IMPORT_TYPE_ARM,
-							       CL_IMPORT_TYPE_DMA_BUF_ARM, 0 };
+	const cl_import_properties_arm properties[] = {
+		CL_IMPORT_TYPE_ARM,
+		CL_IMPORT_TYPE_DMA_BUF_ARM,
+		cl->layer ? LIBSHM_CL_IMPORT_SYNCED : 0,
+		1,
+		0,
+	};
 	cl_mem_flags flags = bytes->writable ? CL_MEM_READ_WRITE : CL_MEM_READ_ONLY;
 	cl_int code = CL_SUCCESS;
 	int fd = bytes->fd;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "layer/private.h"
 
 #define MAX_PLATFORMS 32
 #define MAX_DEVICES   32
@@ -164,6 +165,7 @@ static void find_extensions(struct shm__cl *cl)
 {
 	if (shm__cl_has_extension(cl->device, "cl_arm_import_memory_dma_buf"))
 		find_function(cl->platform, "clImportMemoryARM", &cl->import_arm);
+	cl->layer = shm__cl_has_extension(cl->device, LIBSHM_CL_LAYER_EXTENSION);
 	if (!imports_dmabuf(cl->device))
 		return;
 	find_function(cl->platform, "clEnqueueAcquireExternalMemObjectsKHR", &cl->acquire_khr);

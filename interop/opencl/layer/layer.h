@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the layer's files share.
+ *
+ * An OpenCL layer stands between a program and the loader. Ours makes a cl_mem of a DMA-BUF by mapping
+ * it and giving the mapping to the runtime as host memory, and puts the cache maintenance that CPU
+ * access to a DMA-BUF needs around each command that touches one.
+ *
+ * layer_objects_lock guards the tables of objects.c and the counts of imports; no OpenCL call is made
+ * under it. The engine's lock comes after a queue's; neither is held with layer_objects_lock.
+ */
+#ifndef SHM_OPENCL_LAYER_H
+#define SHM_OPENCL_LAYER_H
+
+#define CL_TARGET_OPENCL_VERSION 300
+#define CL_USE_DEPRECATED_OPENCL_1_1_APIS
+#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
+#define CL_USE_DEPRECATED_OPENCL_2_0_APIS
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <CL/cl_layer.h>
+
+#include <CL/cl_ext.h>
+
+/* ---- what is called next ---- */
+
+extern struct _cl_icd_dispatch layer_next;
+
+/*
+ * Imports, brackets and events that the layer has to look after. While there are none a call passes
+ * straight on: what a program imported nothing pays is this load.
+ */
+extern atomic_uint layer_cares;
+
+static inline bool layer_idle(void)
+{
+	return !atomic_load_explicit(&layer_cares, memory_order_relaxed);
+}
+
+/* ---- memory.c: DMA-BUFs and mappings ---- */
+
+enum layer_kind {
+	LAYER_HOST,   /* the program's own pages */
+	LAYER_MEMFD,  /* shared memory that no device reads behind the CPU's back */
+	LAYER_DMABUF, /* wants DMA_BUF_IOCTL_SYNC around access by the CPU */
+};
+
+/* One allocation, however often it is imported: two brackets over the same bytes are one. */
+struct layer_buffer {
+	struct layer_buffer *next;
+	unsigned refs; /* under layer_objects_lock */
+	dev_t dev;
+	ino_t ino;
+	int fd; /* ours, for sync and poll */
+	bool dmabuf;
+	/* the engine's alone */
+	unsigned users;
+	uint64_t open; /* the DMA_BUF_SYNC_ flags of the START that waits for its END */
+};
+
+/* A mapping, shared by the cl_mem that was imported and all sub-buffers and images of it. */
+struct layer_import {
+	struct layer_import *next; /* the engine's list of those given up */
+	unsigned refs;             /* under layer_objects_lock: cl_mems and commands */
+	enum layer_kind kind;
+	struct layer_buffer *buffer; /* NULL for the host's own pages */
+	void *address;
+	size_t size;
+	bool writable;
+	bool shrinks;   /* nothing seals its size */
+	bool bracketed; /* by the layer, command by command */
+	bool external;  /* cl_khr_external_memory: from acquire to release */
+	unsigned held;  /* maps and acquires that have had their START; the engine's alone */
+};
+
+/* A CL error; *ret_import has one reference. */
+cl_int layer_import_fd(int fd, size_t size, struct layer_import **ret_import);
+cl_int layer_import_host(void *address, size_t size, struct layer_import **ret_import);
+void layer_import_get(struct layer_import *import);
+void layer_import_put(struct layer_import *import);
+/* False once the memory became smaller than what was imported: touching it would be a SIGBUS. */
+bool layer_import_is_whole(const struct layer_import *import);
+
+/* The engine's thread only. An errno value, not negative; 0 when done. */
+int layer_buffer_start(struct layer_buffer *buffer, bool write);
+int layer_buffer_end(struct layer_buffer *buffer);
+
+/* ---- objects.c: what we know of the program's handles ---- */
+
+struct layer_map {
+	struct layer_map *next;
+	void *address;
+	bool write;
+	cl_command_queue queue; /* retained */
+};
+
+struct layer_mem {
+	cl_mem mem;
+	struct layer_import *import;
+	cl_mem_flags flags; /* as the program gave them */
+	cl_mem parent;      /* the buffer an image was made of; NULL where the runtime knows */
+	unsigned users;     /* the program's references */
+	struct layer_map *maps;
+	size_t property_count; /* the ending 0 included */
+	cl_mem_properties *properties;
+};
+
+extern pthread_mutex_t layer_objects_lock;
+
+/*
+ * Remember that mem stands for the import, whose reference is taken over also when this fails. The
+ * record goes when the runtime destroys mem. CL error.
+ */
+cl_int layer_mem_add(const struct layer_mem *record);
+/* Under layer_objects_lock, and valid as long as it is held. NULL if it isn't ours. */
+struct layer_mem *layer_mem_find(cl_mem mem);
+/* The import of a cl_mem with a reference, or NULL. Takes the lock. */
+struct layer_import *layer_mem_import(cl_mem mem);
+
+/* ---- kernel.c ---- */
+
+struct layer_bracket;
+/* Touch what the kernel's arguments are. */
+void layer_kernel_touch(struct layer_bracket *bracket, cl_kernel kernel);
+
+/* ---- engine.c: syncs at the right moment ---- */
+
+struct layer_use {
+	struct layer_import *import; /* holds a reference */
+	bool write;
+};
+
+enum layer_mode {
+	LAYER_AROUND, /* START, the command, END */
+	LAYER_BEGIN,  /* START, the command: a map, an acquire */
+	LAYER_FINISH, /* the command, END: an unmap, a release */
+};
+
+enum layer_phase { LAYER_WAITS, LAYER_FENCES, LAYER_RUNS, LAYER_OVER };
+
+struct layer_callback {
+	struct layer_callback *next;
+	void(CL_CALLBACK *notify)(cl_event, cl_int, void *);
+	void *user_data;
+	cl_int type; /* what it was registered for */
+};
+
+/*
+ * A command on its way. In its queue stand a marker (deps), the command itself (inner), which waits
+ * for gate, and a marker that waits for done. The engine opens the gate after START and completes done
+ * after END; done is what the program is given as the command's event.
+ */
+struct layer_command {
+	struct layer_command *next; /* the engine's list */
+	atomic_uint refs;
+	enum layer_mode mode;
+	cl_command_queue queue;
+	cl_command_type type;
+	cl_event deps, gate, inner, done; /* deps and gate may be NULL */
+	enum layer_phase phase;           /* the engine's alone */
+	bool started;                     /* the engine's alone: uses are counted */
+	atomic_int status;                /* of done: CL_QUEUED until it is over */
+	struct layer_callback *callbacks; /* under the engine's lock */
+	size_t use_count;
+	struct layer_use uses[];
+};
+
+void layer_command_get(struct layer_command *command);
+void layer_command_put(struct layer_command *command);
+/* Hand a command over: the engine takes a reference. CL error when there is no thread to do it. */
+cl_int layer_engine_ready(void);
+void layer_engine_add(struct layer_command *command);
+/* Give the engine the last reference of an import that still holds brackets; false: it can't take it. */
+bool layer_engine_abandon(struct layer_import *import);
+/* Have notify called when the command is over, for whichever progress it was asked. CL error. */
+cl_int layer_engine_notify(struct layer_command *command, cl_int type,
+			   void(CL_CALLBACK *notify)(cl_event, cl_int, void *), void *user_data);
+void layer_engine_stop(void);
+
+/* ---- bracket.c: from a call to a command ---- */
+
+/*
+ * Use: layer_begin, layer_touch for each object, layer_open; if that succeeds the call itself with
+ * blocking, wait_count, wait_list and event of the bracket, then layer_close with its result, whose
+ * value is the call's. Where nothing that is touched wants a bracket, all is as the program gave it.
+ */
+struct layer_bracket {
+	cl_bool blocking;
+	cl_uint wait_count;
+	const cl_event *wait_list;
+	cl_event *event;
+	/* bracket.c's own */
+	cl_command_queue queue;
+	cl_command_type type;
+	enum layer_mode mode;
+	cl_int code;
+	cl_event *ret_event;
+	cl_bool ret_blocking;
+	struct layer_command *command;
+	size_t use_count, use_room;
+	struct layer_use *uses, few[8];
+};
+
+void layer_begin(struct layer_bracket *bracket, cl_command_queue queue, cl_command_type type,
+		 cl_bool blocking, cl_uint wait_count, const cl_event *wait_list, cl_event *event);
+/* Errors are kept for layer_open, so that the runtime's own checks of the call come first. */
+void layer_touch(struct layer_bracket *bracket, cl_mem mem, bool write);
+/* For reading, and for writing where the import can be written. */
+void layer_touch_all(struct layer_bracket *bracket, cl_mem mem);
+/* An import itself, bracketed or not: for maps and external memory. Takes over a reference. */
+void layer_touch_import(struct layer_bracket *bracket, struct layer_import *import, bool write);
+void layer_refuse(struct layer_bracket *bracket, cl_int code);
+cl_int layer_open(struct layer_bracket *bracket, enum layer_mode mode);
+cl_int layer_close(struct layer_bracket *bracket, cl_int code);
+
+/* ---- queue.c ---- */
+
+bool layer_queue_is_unordered(cl_command_queue queue);
+/* The event of the last barrier in an out-of-order queue while it isn't complete, for the caller to release. */
+cl_event layer_queue_barrier(cl_command_queue queue);
+/* Commands of a bracket follow one another without another thread's between them. */
+void layer_queue_lock(cl_command_queue queue);
+void layer_queue_unlock(cl_command_queue queue);
+
+/* ---- event.c ---- */
+
+/* Have done answer as the command's own event. The program holds one reference. CL error. */
+cl_int layer_event_add(struct layer_command *command);
+
+/* ---- stats.c ---- */
+
+enum layer_count {
+	LAYER_IMPORTS,
+	LAYER_FORCED,
+	LAYER_BRACKETS,
+	LAYER_STARTS,
+	LAYER_ENDS,
+	LAYER_FAILED_SYNCS,
+	LAYER_COUNTS,
+};
+
+void layer_stats_add(enum layer_count which);
+
+/* ---- probe.c ---- */
+
+/* Whether the device works on host memory in place: buffers, and images. Asked once, then known. */
+bool layer_device_shares(cl_device_id device);
+bool layer_device_shares_images(cl_device_id device);
+/* Whether the implementation has an extension itself. */
+bool layer_device_has(cl_device_id device, const char *extension);
+bool layer_device_imports_dmabuf(cl_device_id device);
+
+/* ---- layer.c ---- */
+
+/* LIBSHM_CL_FORCE=1: every buffer is an import, to try the layer with programs that import nothing. */
+bool layer_forced(void);
+
+/* ---- import.c, create.c: making cl_mems ---- */
+
+bool layer_flags_are_valid(cl_mem_flags flags);
+/* Both take over the reference and the properties of the record, whose mem isn't set yet. */
+cl_mem layer_make_buffer(cl_context context, const struct layer_mem *wanted, size_t size,
+			 cl_int *ret_code);
+cl_mem layer_make_image(cl_context context, const struct layer_mem *wanted,
+			const cl_image_format *format, const cl_image_desc *desc, cl_int *ret_code);
+size_t layer_image_size(const cl_image_format *format, cl_image_desc *desc);
+/* For the caller to free(). CL error. */
+cl_int layer_context_devices(cl_context context, cl_device_id **ret_devices, size_t *ret_count);
+/* Whether all of a context's devices work on host memory in place. */
+bool layer_context_shares(cl_context context);
+bool layer_context_shares_images(cl_context context);
+
+/* An answer as OpenCL's queries give it. CL error. */
+cl_int layer_answer(const void *value, size_t value_size, size_t size, void *ret_value,
+		    size_t *ret_size);
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Between map and unmap the bytes are the CPU's: START comes before the map is complete, END after the
+ * unmap is. Some runtimes abort when what is mapped is released, so what the program left mapped is
+ * unmapped before its last reference goes.
+ */
+#include <stdlib.h>
+
+#include "calls.h"
+#include "layer.h"
+
+static bool writes(cl_map_flags flags)
+{
+	return flags & (CL_MAP_WRITE | CL_MAP_WRITE_INVALIDATE_REGION);
+}
+
+/* Whether maps of mem have to be remembered, and are brackets. */
+static bool prepare(struct layer_bracket *b, cl_mem mem, cl_map_flags flags, struct layer_map **ret)
+{
+	struct layer_import *import = layer_mem_import(mem);
+	bool write = writes(flags);
+
+	*ret = NULL;
+	if (!import)
+		return false;
+	if (write && !import->writable)
+		layer_refuse(b, CL_INVALID_OPERATION);
+	if (!layer_import_is_whole(import))
+		layer_refuse(b, CL_MAP_FAILURE);
+	*ret = calloc(1, sizeof(**ret));
+	if (!*ret)
+		layer_refuse(b, CL_OUT_OF_HOST_MEMORY);
+	else
+		(*ret)->write = write;
+	if (import->bracketed && !import->external)
+		layer_touch_import(b, import, write);
+	else
+		layer_import_put(import);
+	return true;
+}
+
+static void remember(cl_command_queue queue, cl_mem mem, void *address, struct layer_map *map)
+{
+	struct layer_mem *record;
+
+	layer_next.clRetainCommandQueue(queue);
+	map->address = address;
+	map->queue = queue;
+	pthread_mutex_lock(&layer_objects_lock);
+	record = layer_mem_find(mem);
+	map->next = record->maps;
+	record->maps = map;
+	pthread_mutex_unlock(&layer_objects_lock);
+}
+
+static void *mapped(struct layer_bracket *b, cl_mem mem, void *address, cl_int code,
+		    struct layer_map *map, cl_int *errcode_ret)
+{
+	cl_command_queue queue = b->queue;
+
+	if (code == CL_SUCCESS && map)
+		remember(queue, mem, address, map);
+	else
+		free(map);
+	code = layer_close(b, code);
+	if (errcode_ret)
+		*errcode_ret = code;
+	return code == CL_SUCCESS ? address : NULL;
+}
+
+static void *refused(struct layer_map *map, cl_int code, cl_int *errcode_ret)
+{
+	free(map);
+	if (errcode_ret)
+		*errcode_ret = code;
+	return NULL;
+}
+
+void *CL_API_CALL layer_enqueue_map_buffer(cl_command_queue queue, cl_mem buffer, cl_bool blocking,
+					   cl_map_flags flags, size_t offset, size_t size,
+					   cl_uint wait_count, const cl_event *wait_list,
+					   cl_event *event, cl_int *errcode_ret)
+{
+	struct layer_map *map;
+	struct layer_bracket b;
+	void *address;
+	cl_int code;
+
+	if (layer_idle())
+		return layer_next.clEnqueueMapBuffer(queue, buffer, blocking, flags, offset, size,
+						     wait_count, wait_list, event, errcode_ret);
+	layer_begin(&b, queue, CL_COMMAND_MAP_BUFFER, blocking, wait_count, wait_list, event);
+	prepare(&b, buffer, flags, &map);
+	code = layer_open(&b, LAYER_BEGIN);
+	if (code != CL_SUCCESS)
+		return refused(map, code, errcode_ret);
+	address = layer_next.clEnqueueMapBuffer(queue, buffer, b.blocking, flags, offset, size,
+						b.wait_count, b.wait_list, b.event, &code);
+	return mapped(&b, buffer, address, code, map, errcode_ret);
+}
+
+void *CL_API_CALL layer_enqueue_map_image(cl_command_queue queue, cl_mem image, cl_bool blocking,
+					  cl_map_flags flags, const size_t *origin,
+					  const size_t *region, size_t *row, size_t *slice,
+					  cl_uint wait_count, const cl_event *wait_list,
+					  cl_event *event, cl_int *errcode_ret)
+{
+	struct layer_map *map;
+	struct layer_bracket b;
+	void *address;
+	cl_int code;
+
+	if (layer_idle())
+		return layer_next.clEnqueueMapImage(queue, image, blocking, flags, origin, region,
+						    row, slice, wait_count, wait_list, event,
+						    errcode_ret);
+	layer_begin(&b, queue, CL_COMMAND_MAP_IMAGE, blocking, wait_count, wait_list, event);
+	prepare(&b, image, flags, &map);
+	code = layer_open(&b, LAYER_BEGIN);
+	if (code != CL_SUCCESS)
+		return refused(map, code, errcode_ret);
+	address = layer_next.clEnqueueMapImage(queue, image, b.blocking, flags, origin, region, row,
+					       slice, b.wait_count, b.wait_list, b.event, &code);
+	return mapped(&b, image, address, code, map, errcode_ret);
+}
+
+/* Takes the map at the address out of the record, any if address is NULL. */
+static struct layer_map *take(cl_mem mem, const void *address)
+{
+	struct layer_map **link, *map = NULL;
+	struct layer_mem *record;
+
+	pthread_mutex_lock(&layer_objects_lock);
+	record = layer_mem_find(mem);
+	if (record) {
+		link = &record->maps;
+		while (*link && address && (*link)->address != address)
+			link = &(*link)->next;
+		map = *link;
+		if (map)
+			*link = map->next;
+	}
+	pthread_mutex_unlock(&layer_objects_lock);
+	return map;
+}
+
+static void map_free(struct layer_map *map)
+{
+	layer_next.clReleaseCommandQueue(map->queue);
+	free(map);
+}
+
+cl_int CL_API_CALL layer_enqueue_unmap_mem_object(cl_command_queue queue, cl_mem mem, void *address,
+						  cl_uint wait_count, const cl_event *wait_list,
+						  cl_event *event)
+{
+	struct layer_import *import;
+	struct layer_bracket b;
+	struct layer_map *map;
+	cl_int code;
+
+	if (layer_idle())
+		return layer_next.clEnqueueUnmapMemObject(queue, mem, address, wait_count,
+							  wait_list, event);
+	layer_begin(&b, queue, CL_COMMAND_UNMAP_MEM_OBJECT, CL_FALSE, wait_count, wait_list, event);
+	map = address ? take(mem, address) : NULL;
+	import = map ? layer_mem_import(mem) : NULL;
+	if (import && import->bracketed && !import->external)
+		layer_touch_import(&b, import, map->write);
+	else if (import)
+		layer_import_put(import);
+	code = layer_open(&b, LAYER_FINISH);
+	if (code == CL_SUCCESS) {
+		code = layer_next.clEnqueueUnmapMemObject(queue, mem, address, b.wait_count,
+							  b.wait_list, b.event);
+		if (code != CL_SUCCESS && map) {
+			remember(map->queue, mem, address, map);
+			layer_next.clReleaseCommandQueue(queue);
+			map = NULL;
+		}
+		code = layer_close(&b, code);
+	}
+	if (map)
+		map_free(map);
+	return code;
+}
+
+/* The program's last reference of mem is about to go. */
+static void unmap_all(cl_mem mem)
+{
+	struct layer_map *map;
+	cl_command_queue queue;
+	cl_int code;
+	void *address;
+
+	while ((map = take(mem, NULL)) != NULL) {
+		queue = map->queue;
+		address = map->address;
+		map->next = NULL;
+		pthread_mutex_lock(&layer_objects_lock);
+		layer_mem_find(mem)->maps = map;
+		pthread_mutex_unlock(&layer_objects_lock);
+		layer_next.clRetainCommandQueue(queue);
+		code = layer_enqueue_unmap_mem_object(queue, mem, address, 0, NULL, NULL);
+		layer_next.clFinish(queue);
+		layer_next.clReleaseCommandQueue(queue);
+		if (code != CL_SUCCESS)
+			return;
+	}
+}
+
+cl_int CL_API_CALL layer_retain_mem_object(cl_mem mem)
+{
+	cl_int code = layer_next.clRetainMemObject(mem);
+	struct layer_mem *record;
+
+	if (layer_idle() || code != CL_SUCCESS)
+		return code;
+	pthread_mutex_lock(&layer_objects_lock);
+	record = layer_mem_find(mem);
+	if (record)
+		record->users++;
+	pthread_mutex_unlock(&layer_objects_lock);
+	return code;
+}
+
+cl_int CL_API_CALL layer_release_mem_object(cl_mem mem)
+{
+	struct layer_mem *record;
+	bool last = false;
+
+	if (layer_idle())
+		return layer_next.clReleaseMemObject(mem);
+	pthread_mutex_lock(&layer_objects_lock);
+	record = layer_mem_find(mem);
+	if (record)
+		last = !--record->users && record->maps;
+	pthread_mutex_unlock(&layer_objects_lock);
+	if (last)
+		unmap_all(mem);
+	return layer_next.clReleaseMemObject(mem);
+}

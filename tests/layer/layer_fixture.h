@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the layer's tests share: a plain OpenCL program's objects, and memory that passes for a DMA-BUF.
+ *
+ * The host's kernel has no DMA-BUFs, so here a memfd stands in for one: the programs export fstatfs(),
+ * ioctl() and poll(), which the layer then calls instead of the C library's, and which write down what
+ * is asked of whom. On the board the same calls reach the kernel.
+ */
+#ifndef LAYER_FIXTURE_H
+#define LAYER_FIXTURE_H
+
+#define CL_TARGET_OPENCL_VERSION 300
+#define CL_USE_DEPRECATED_OPENCL_1_1_APIS
+#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
+#include <shm_test.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <CL/cl.h>
+
+#include <CL/cl_ext.h>
+
+#define BYTES 65536
+
+typedef cl_mem(CL_API_CALL *import_fn)(cl_context, cl_mem_flags, const cl_import_properties_arm *,
+				       void *, size_t, cl_int *);
+
+static struct {
+	cl_platform_id platform;
+	cl_device_id device;
+	cl_context context;
+	cl_command_queue queue, unordered;
+	import_fn import;
+} cl;
+
+#define assert_cl(code) assert_int_equal((code), CL_SUCCESS)
+
+static inline cl_command_queue new_queue(cl_command_queue_properties flags)
+{
+	const cl_queue_properties properties[] = { CL_QUEUE_PROPERTIES, flags, 0 };
+	cl_int code;
+	cl_command_queue queue;
+
+	queue = clCreateCommandQueueWithProperties(cl.context, cl.device, properties, &code);
+	assert_cl(code);
+	return queue;
+}
+
+/* Before the first case: runtimes keep descriptors for the life of the process. */
+static inline void open_runtime(void)
+{
+	void *address;
+	cl_int code;
+
+	assert_cl(clGetPlatformIDs(1, &cl.platform, NULL));
+	assert_cl(clGetDeviceIDs(cl.platform, CL_DEVICE_TYPE_ALL, 1, &cl.device, NULL));
+	cl.context = clCreateContext(NULL, 1, &cl.device, NULL, NULL, &code);
+	assert_cl(code);
+	cl.queue = new_queue(CL_QUEUE_PROFILING_ENABLE);
+	cl.unordered = new_queue(CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
+	address = clGetExtensionFunctionAddressForPlatform(cl.platform, "clImportMemoryARM");
+	assert_non_null(address);
+	memcpy(&cl.import, &address, sizeof(address));
+}
+
+static inline cl_mem import_fd(int fd, size_t size)
+{
+	static const cl_import_properties_arm properties[] = { CL_IMPORT_TYPE_ARM,
+							       CL_IMPORT_TYPE_DMA_BUF_ARM, 0 };
+	cl_int code;
+	cl_mem mem;
+
+	mem = cl.import(cl.context, CL_MEM_READ_WRITE, properties, &fd, size, &code);
+	assert_cl(code);
+	assert_non_null(mem);
+	return mem;
+}
+
+#endif
