@@ -80,6 +80,7 @@ struct shm__v4l2_queue {
 
 	/* One of the threads that wait polls; it is woken by wake_fd, the others by turn. */
 	bool polled;
+	bool starved; /* it waits for a frame to be queued */
 	unsigned followers;
 	pthread_cond_t turn;
 	int wake_fd;

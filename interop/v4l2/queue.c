@@ -51,6 +51,9 @@ static int accept(struct shm__v4l2_queue *queue, struct shm__v4l2_slot *slot,
 	slot->report = work && work->flags & METAL_SHM_V4L2_REPORT;
 	queue->queued++;
 	queue->reports += slot->report;
+	if (queue->starved)
+		shm__v4l2_wake(queue);
+	queue->starved = false;
 	return 0;
 }
 

@@ -132,10 +132,9 @@ static int end(struct shm__v4l2_queue *queue)
 {
 	struct leavings left = { .count = 0 };
 	int type = (int)queue->type, error, request_error;
+	struct metal_shm_pool *pool;
 	uint32_t none = 0;
 
-	if (!queue->output)
-		metal_shm_pool_feed(queue->pool, queue->dev, NULL);
 	pthread_mutex_lock(&queue->lock);
 	queue->queueing = false;
 	queue->streaming = false;
@@ -148,9 +147,13 @@ static int end(struct shm__v4l2_queue *queue)
 	shm__v4l2_wake(queue);
 	while (queue->polled || queue->followers)
 		pthread_cond_wait(&queue->turn, &queue->lock);
+	pool = queue->pool;
 	queue->pool = NULL;
 	pthread_mutex_unlock(&queue->lock);
 
+	/* only now: a pool that was destroyed goes with its feeder, and threads waited for it */
+	if (!queue->output)
+		metal_shm_pool_feed(pool, queue->dev, NULL);
 	give_back(queue, &left, 0);
 	for (unsigned i = 0; i < left.pins; i++)
 		metal_shm_settle(left.pin[i]);

@@ -9,16 +9,15 @@
 #include "internal.h"
 
 #define NS_PER_S INT64_C(1000000000)
-/* How long other devices of the pool are looked after at a time while no frame is queued. */
-#define STARVED_NS INT64_C(5000000)
 
 struct limit {
 	int64_t timeout_ns;
 	int64_t deadline_ns; /* 0: the clock was not read yet, which can be a system call */
 	bool slept;
+	int error; /* of FAILED */
 };
 
-enum slept { READY, AGAIN, EXPIRED };
+enum slept { READY, AGAIN, EXPIRED, FAILED };
 
 static int64_t now_ns(void)
 {
@@ -50,14 +49,17 @@ static int64_t time_left(struct limit *limit, bool only)
 
 /* No frame is queued, so none comes until a device gives one back: look after the pool's devices. */
 static enum slept sleep_starved(struct shm__v4l2_queue *queue, struct metal_shm_pool *pool,
-				int64_t left)
+				int64_t left, int *ret_error)
 {
-	int64_t slice = left < 0 || left > STARVED_NS ? STARVED_NS : left;
-	struct metal_generic_shm *shm = metal_shm_pool_get(pool, slice);
+	int error = metal_shm_pool_wait(pool, queue->wake_fd, left);
+	eventfd_t count;
 
-	if (shm)
-		shm__v4l2_give(queue, shm);
-	return AGAIN;
+	eventfd_read(queue->wake_fd, &count);
+	if (error && error != -ETIMEDOUT) {
+		*ret_error = error;
+		return FAILED;
+	}
+	return error ? EXPIRED : AGAIN;
 }
 
 static enum slept sleep_polling(struct shm__v4l2_queue *queue, int64_t left)
@@ -113,10 +115,13 @@ static enum slept sleep_once(struct shm__v4l2_queue *queue, struct limit *limit)
 	if (queue->polled)
 		return follow(queue, left);
 	queue->polled = true;
+	queue->starved = starved;
 	pthread_mutex_unlock(&queue->lock);
-	slept = starved ? sleep_starved(queue, pool, left) : sleep_polling(queue, left);
+	slept = starved ? sleep_starved(queue, pool, left, &limit->error)
+			: sleep_polling(queue, left);
 	pthread_mutex_lock(&queue->lock);
 	queue->polled = false;
+	queue->starved = false;
 	/* a stop waits until the last has left */
 	if (queue->followers || !queue->streaming)
 		pthread_cond_broadcast(&queue->turn);
@@ -180,6 +185,9 @@ static int wait_frame(struct shm__v4l2_queue *queue, struct limit *limit,
 			pthread_mutex_lock(&queue->lock);
 		} else if (slept == EXPIRED) {
 			error = timed_out(queue);
+			break;
+		} else if (slept == FAILED) {
+			error = limit->error;
 			break;
 		} else {
 			slept = sleep_once(queue, limit);

@@ -212,6 +212,9 @@ struct shm__deadline {
 	int64_t at_ns; /* 0: not looked at the clock yet */
 };
 int64_t shm__deadline_ns(struct shm__deadline *deadline);
+int shm__sleep(struct metal_device *const devs[], size_t n, struct shm__wake *wake, int os_handle,
+	       struct shm__deadline *deadline);
+void shm__dispatch_all(struct metal_device *const devs[], size_t n);
 int shm__wait_devices(struct metal_device *const devs[], size_t n, struct shm__wake *wake,
 		      struct shm__deadline *deadline);
 void shm__wake_all(struct shm__waiter *list);

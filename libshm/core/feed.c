@@ -119,6 +119,7 @@ void shm__pool_return(struct shm__root *root)
 		return;
 	}
 	pool->idle[pool->idle_count++] = root->buffer;
+	pool->returns++;
 	shm__wake_all(pool->waiters);
 	if (!is_left_to_pass(pool, root->buffer))
 		last = feed_idle(pool);

@@ -197,10 +197,34 @@ static struct metal_generic_shm *pop(struct metal_shm_pool *pool)
 	return pool->idle_count ? pool->idle[--pool->idle_count] : NULL;
 }
 
+/*
+ * Under the pool's lock, which is open meanwhile. A thread that is awake is in nobody's list: it looks
+ * again before it sleeps again, so what its own dispatching brings back signals nothing.
+ */
+static int sleep_once(struct metal_shm_pool *pool, int os_handle, struct shm__deadline *deadline)
+{
+	struct shm__waiter waiter = { .wake = shm__os_thread_wake(), .next = pool->waiters };
+	int error;
+
+	if (!waiter.wake)
+		return shm__error(EMFILE, "no descriptor left to wait with");
+	pool->waiters = &waiter;
+	shm__count(NULL, NULL, SHM__WAITS, 1);
+	shm__mutex_unlock(&pool->lock);
+	error = shm__sleep(pool->devs, pool->n, waiter.wake, os_handle, deadline);
+	shm__mutex_lock(&pool->lock);
+	shm__waiter_remove(&pool->waiters, &waiter);
+	if (error && error != -ETIMEDOUT)
+		return error;
+	shm__mutex_unlock(&pool->lock);
+	shm__dispatch_all(pool->devs, pool->n);
+	shm__mutex_lock(&pool->lock);
+	return error;
+}
+
 struct metal_generic_shm *metal_shm_pool_get(struct metal_shm_pool *pool, int64_t timeout_ns)
 {
 	struct shm__deadline deadline = { .timeout_ns = timeout_ns };
-	struct shm__waiter waiter = { 0 };
 	struct metal_generic_shm *shm;
 	int error = shm__pool_check(pool);
 
@@ -209,18 +233,7 @@ struct metal_generic_shm *metal_shm_pool_get(struct metal_shm_pool *pool, int64_
 	shm__mutex_lock(&pool->lock);
 	shm = pop(pool);
 	while (!shm && !error) {
-		waiter.wake = shm__os_thread_wake();
-		if (!waiter.wake) {
-			error = shm__error(EMFILE, "no descriptor left to wait with");
-			break;
-		}
-		waiter.next = pool->waiters;
-		pool->waiters = &waiter;
-		shm__count(NULL, NULL, SHM__WAITS, 1);
-		shm__mutex_unlock(&pool->lock);
-		error = shm__wait_devices(pool->devs, pool->n, waiter.wake, &deadline);
-		shm__mutex_lock(&pool->lock);
-		shm__waiter_remove(&pool->waiters, &waiter);
+		error = sleep_once(pool, -1, &deadline);
 		shm = pop(pool);
 	}
 	shm__mutex_unlock(&pool->lock);
@@ -231,6 +244,40 @@ struct metal_generic_shm *metal_shm_pool_get(struct metal_shm_pool *pool, int64_
 	}
 	shm__pool_wake_up(shm);
 	return shm;
+}
+
+static bool is_ready(int os_handle)
+{
+	return os_handle >= 0 && !shm__os_wait(NULL, &os_handle, 1, 0);
+}
+
+int metal_shm_pool_wait(struct metal_shm_pool *pool, int borrow_fd, int64_t timeout_ns)
+{
+	struct shm__deadline deadline = { .timeout_ns = timeout_ns };
+	int error = shm__pool_check(pool);
+	bool ready = false;
+	unsigned before;
+
+	if (error)
+		return error;
+	shm__mutex_lock(&pool->lock);
+	before = pool->returns;
+	do {
+		error = sleep_once(pool, borrow_fd, &deadline);
+		if (error || pool->returns != before)
+			break;
+		shm__mutex_unlock(&pool->lock);
+		ready = is_ready(borrow_fd);
+		shm__mutex_lock(&pool->lock);
+	} while (!ready && pool->returns == before);
+	if (error == -ETIMEDOUT) {
+		if (pool->returns != before)
+			error = 0;
+		else
+			shm__error(ETIMEDOUT, "no buffer came back to the pool in time");
+	}
+	shm__mutex_unlock(&pool->lock);
+	return error;
 }
 
 const struct metal_shm_frame *metal_shm_pool_frame(const struct metal_shm_pool *pool)

@@ -26,6 +26,7 @@ struct metal_shm_pool {
 	bool destroyed;
 	struct metal_device *devs[SHM__MAX_DEVICES];
 	size_t n;
+	unsigned returns; /* counts the buffers that came back */
 	struct shm__waiter *waiters;
 	struct metal_device *feeder;
 	void (*feed)(struct metal_device *dev, struct metal_generic_shm *shm);

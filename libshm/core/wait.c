@@ -23,9 +23,9 @@ int64_t shm__deadline_ns(struct shm__deadline *deadline)
 }
 
 static int wait_once(struct metal_device *const devs[], size_t n, struct shm__wake *wake,
-		     int64_t deadline_ns)
+		     int os_handle, int64_t deadline_ns)
 {
-	int handles[SHM__MAX_DEVICES];
+	int handles[SHM__MAX_DEVICES + 1];
 	size_t count = 0;
 	bool ask = false;
 
@@ -42,6 +42,8 @@ static int wait_once(struct metal_device *const devs[], size_t n, struct shm__wa
 		else if (devs[i]->ops->dispatch)
 			ask = true;
 	}
+	if (os_handle >= 0)
+		handles[count++] = os_handle;
 	if (ask && deadline_ns) {
 		int64_t again = shm__os_now_ns() + ASK_AGAIN_NS;
 
@@ -54,20 +56,29 @@ static int wait_once(struct metal_device *const devs[], size_t n, struct shm__wa
 	return shm__os_wait(wake, handles, count, deadline_ns);
 }
 
-/*
- * Sleep until something may have changed, then let each device handle its events. Devices' errors are
- * not the waiter's: they come back through metal_shm_unhold(). -ETIMEDOUT only after a last dispatch.
- */
-int shm__wait_devices(struct metal_device *const devs[], size_t n, struct shm__wake *wake,
-		      struct shm__deadline *deadline)
+/* Until something may have changed; os_handle is one more to wake at, or -1. */
+int shm__sleep(struct metal_device *const devs[], size_t n, struct shm__wake *wake, int os_handle,
+	       struct shm__deadline *deadline)
 {
-	int error = wait_once(devs, n, wake, shm__deadline_ns(deadline));
+	return wait_once(devs, n, wake, os_handle, shm__deadline_ns(deadline));
+}
 
-	if (error && error != -ETIMEDOUT)
-		return error;
+/* Devices' errors are not the waiter's: they come back through metal_shm_unhold(). */
+void shm__dispatch_all(struct metal_device *const devs[], size_t n)
+{
 	for (size_t i = 0; i < n; i++)
 		if (atomic_load(&devs[i]->pending))
 			shm__device_dispatch(devs[i]);
+}
+
+/* Sleep, then let each device handle its events. -ETIMEDOUT only after a last dispatch. */
+int shm__wait_devices(struct metal_device *const devs[], size_t n, struct shm__wake *wake,
+		      struct shm__deadline *deadline)
+{
+	int error = shm__sleep(devs, n, wake, -1, deadline);
+
+	if (!error || error == -ETIMEDOUT)
+		shm__dispatch_all(devs, n);
 	return error;
 }
 

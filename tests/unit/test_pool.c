@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <shm/observe.h>
 
@@ -11,6 +14,8 @@
 
 #define R METAL_SHM_DIR_DEV_R
 #define W METAL_SHM_DIR_DEV_W
+
+#define MS INT64_C(1000000)
 
 struct bench {
 	struct fake_source *source;
@@ -135,6 +140,12 @@ static void *free_later(void *argument)
 	return NULL;
 }
 
+static void *free_after_a_nap(void *argument)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 20 * MS }, NULL);
+	return free_later(argument);
+}
+
 static void a_waiting_get_wakes_at_a_free(void **state)
 {
 	struct bench *bench = *state;
@@ -148,6 +159,87 @@ static void a_waiting_get_wakes_at_a_free(void **state)
 	pthread_join(thread, NULL);
 	for (int i = 0; i < 3; i++)
 		metal_shm_free(shm[i], NULL);
+}
+
+static uint64_t waits(void)
+{
+	struct metal_shm_stats stats = { .struct_size = sizeof(stats) };
+
+	assert_int_equal(metal_shm_stats(&stats), 0);
+	return stats.waits;
+}
+
+static void a_wait_ends_when_a_frame_comes_back(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *shm = metal_shm_pool_get(bench->pool, 0);
+	uint64_t before = waits();
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, free_after_a_nap, shm), 0);
+	assert_int_equal(metal_shm_pool_wait(bench->pool, -1, METAL_SHM_FOREVER), 0);
+	assert_int_equal(waits(), before + 1);
+	pthread_join(thread, NULL);
+}
+
+static void a_wait_dispatches_the_pools_devices(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *shm = metal_shm_pool_get(bench->pool, 0);
+
+	assert_int_equal(fake_queue(bench->display, shm, R), 0);
+	metal_shm_free(shm, NULL);
+	fake_complete(bench->display, 1);
+	assert_int_equal(metal_shm_pool_wait(bench->pool, -1, METAL_SHM_FOREVER), 0);
+	assert_int_equal(bench->display->queued_count, 0);
+	assert_int_equal(fake_queue(bench->display, shm = metal_shm_pool_get(bench->pool, 0), R),
+			 0);
+	metal_shm_free(shm, NULL);
+	fake_complete(bench->display, 1);
+	assert_int_equal(metal_shm_pool_wait(bench->pool, -1, 0), 0);
+	assert_int_equal(metal_shm_pool_wait(bench->pool, -1, 0), -ETIMEDOUT);
+}
+
+/* Two events, of which the second brings a frame: the wait goes on after the first. */
+static void an_event_that_brings_nothing_back_ends_no_wait(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *shm = metal_shm_pool_get(bench->pool, 0);
+
+	assert_int_equal(fake_queue(bench->display, shm, R), 0);
+	fake_complete(bench->display, 1);
+	assert_int_equal(metal_shm_pool_wait(bench->pool, -1, 20 * MS), -ETIMEDOUT);
+	assert_int_equal(bench->display->queued_count, 0);
+	metal_shm_free(shm, NULL);
+}
+
+static void a_wait_sleeps_once_and_for_its_time(void **state)
+{
+	struct bench *bench = *state;
+	struct timespec start, end;
+	uint64_t before = waits();
+
+	/* what is idle already is nobody's news */
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	assert_int_equal(metal_shm_pool_wait(bench->pool, -1, 30 * MS), -ETIMEDOUT);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	assert_in_range((end.tv_sec - start.tv_sec) * 1000 +
+				(end.tv_nsec - start.tv_nsec) / 1000000,
+			29, 1000);
+	assert_int_equal(waits(), before + 1);
+	assert_int_equal(metal_shm_pool_wait(NULL, -1, 0), -EINVAL);
+}
+
+static void a_wait_ends_at_its_callers_descriptor(void **state)
+{
+	struct bench *bench = *state;
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	assert_int_equal(metal_shm_pool_wait(bench->pool, fd, 0), -ETIMEDOUT);
+	assert_int_equal(eventfd_write(fd, 1), 0);
+	assert_int_equal(metal_shm_pool_wait(bench->pool, fd, 2000 * MS), 0);
+	assert_int_equal(metal_shm_pool_wait(bench->pool, fd, 2000 * MS), 0);
+	close(fd);
 }
 
 static struct metal_generic_shm *fed_last[8];
@@ -374,6 +466,11 @@ int main(int argc, char **argv)
 		CASE(a_held_frame_comes_back_when_its_work_is_done),
 		CASE(a_part_keeps_its_frame_out_of_the_pool),
 		CASE(a_waiting_get_wakes_at_a_free),
+		CASE(a_wait_ends_when_a_frame_comes_back),
+		CASE(a_wait_dispatches_the_pools_devices),
+		CASE(an_event_that_brings_nothing_back_ends_no_wait),
+		CASE(a_wait_sleeps_once_and_for_its_time),
+		CASE(a_wait_ends_at_its_callers_descriptor),
 		CASE(idle_frames_feed_a_device),
 		CASE(a_feeder_that_takes_nothing_ends_its_turn),
 		CASE(a_frame_that_comes_back_while_the_last_is_offered_is_fed),

@@ -234,19 +234,19 @@ static void wait_goes_on_after_a_signal_handler(void **state)
 	assert_true(shm__os_now_ns() - start >= 60 * MS);
 }
 
-static void event_of_the_last_of_64_handles_ends_a_wait(void **state)
+static void event_of_the_last_of_65_handles_ends_a_wait(void **state)
 {
-	int ends[2], handles[65];
+	int ends[2], handles[66];
 
 	(void)state;
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	for (size_t i = 0; i < 65; i++)
+	for (size_t i = 0; i < 66; i++)
 		handles[i] = -1;
-	handles[63] = ends[0];
-	assert_int_equal(shm__os_wait(NULL, handles, 64, 0), -ETIMEDOUT);
+	handles[64] = ends[0];
+	assert_int_equal(shm__os_wait(NULL, handles, 65, 0), -ETIMEDOUT);
 	assert_int_equal(write(ends[1], "x", 1), 1);
-	assert_int_equal(shm__os_wait(NULL, handles, 64, METAL_SHM_FOREVER), 0);
-	assert_int_equal(shm__os_wait(NULL, handles, 65, 0), -EINVAL);
+	assert_int_equal(shm__os_wait(NULL, handles, 65, METAL_SHM_FOREVER), 0);
+	assert_int_equal(shm__os_wait(NULL, handles, 66, 0), -EINVAL);
 	close(ends[0]);
 	close(ends[1]);
 }
@@ -426,7 +426,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(wait_ends_at_its_deadline),
 		cmocka_unit_test(deadline_in_the_past_polls),
 		cmocka_unit_test(wait_goes_on_after_a_signal_handler),
-		cmocka_unit_test(event_of_the_last_of_64_handles_ends_a_wait),
+		cmocka_unit_test(event_of_the_last_of_65_handles_ends_a_wait),
 		cmocka_unit_test(handle_with_an_error_counts_as_ready),
 		cmocka_unit_test(thread_takes_its_wake_along),
 		cmocka_unit_test(memory_without_fences_is_ready_at_once),

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <shm/linux.h>
+#include <shm/observe.h>
 
 #include "fake.h"
 #include "v4l2_bench.h"
@@ -269,15 +270,19 @@ static void frames_that_nobody_took_are_dropped_by_stop(void **state)
 static void a_wait_with_no_frame_queued_says_so(void **state)
 {
 	struct bench *b = *state;
+	struct metal_shm_stats before = { .struct_size = sizeof(before) }, now = before;
 	struct metal_generic_shm *shm[FRAMES], *none;
 	int64_t start;
 
 	for (unsigned i = 0; i < FRAMES; i++)
 		shm[i] = next_frame(b);
+	assert_int_equal(metal_shm_stats(&before), 0);
 	start = now_ms();
 	assert_int_equal(metal_shm_v4l2_wait(b->camera, 30 * MS, NULL, &none), -ETIMEDOUT);
 	assert_reason("none is queued");
 	assert_in_range(now_ms() - start, 29, 1000);
+	assert_int_equal(metal_shm_stats(&now), 0);
+	assert_int_equal(now.waits, before.waits + 1);
 	for (unsigned i = 0; i < FRAMES; i++)
 		metal_shm_free(shm[i], NULL);
 	metal_shm_free(next_frame(b), NULL);

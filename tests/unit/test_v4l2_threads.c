@@ -159,6 +159,48 @@ static void a_frame_given_back_wakes_who_waits_with_none_queued(void **state)
 	assert_int_equal(end(&w), 0);
 }
 
+/* Without a nap: a frame may come back at any moment on the way into the wait. */
+static void a_wait_misses_no_frame_that_is_given_back(void **state)
+{
+	struct bench *b = *state;
+	struct metal_generic_shm *shm[FRAMES];
+
+	for (unsigned i = 0; i < 300; i++) {
+		struct waiter w = { .bench = b, .timeout_ns = METAL_SHM_FOREVER };
+
+		for (unsigned j = 0; j < FRAMES; j++)
+			shm[j] = next_frame(b);
+		assert_int_equal(pthread_create(&w.thread, NULL, wait_for_one, &w), 0);
+		if (i % 2)
+			while (!atomic_load(&w.begun))
+				;
+		metal_shm_free(shm[0], NULL);
+		assert_true(fake_v4l2_done(PICTURE, 0) >= 0);
+		assert_int_equal(end(&w), 0);
+		for (unsigned j = 1; j < FRAMES; j++)
+			metal_shm_free(shm[j], NULL);
+	}
+}
+
+/* The last reference to a destroyed pool is the camera's, and a thread waits for it. */
+static void stop_ends_a_wait_for_a_pool_that_was_destroyed(void **state)
+{
+	struct bench *b = *state;
+	struct metal_generic_shm *shm[FRAMES];
+	struct waiter w;
+
+	for (unsigned i = 0; i < FRAMES; i++)
+		shm[i] = next_frame(b);
+	begin(&w, b, wait_for_one, METAL_SHM_FOREVER);
+	metal_shm_pool_destroy(b->pool);
+	for (unsigned i = 0; i < FRAMES; i++)
+		metal_shm_free(shm[i], NULL);
+	assert_int_equal(metal_shm_v4l2_stop(b->camera), 0);
+	assert_int_equal(end(&w), -EINVAL);
+	metal_shm_device_close(b->camera);
+	bench_open(b);
+}
+
 static void every_waiting_thread_keeps_its_time(void **state)
 {
 	struct bench *b = *state;
@@ -235,6 +277,8 @@ int main(int argc, char **argv)
 		CASE(a_frame_that_another_thread_fetched_wakes_who_waits),
 		CASE(waiting_threads_share_the_frames),
 		CASE(a_frame_given_back_wakes_who_waits_with_none_queued),
+		CASE(a_wait_misses_no_frame_that_is_given_back),
+		CASE(stop_ends_a_wait_for_a_pool_that_was_destroyed),
 		CASE(every_waiting_thread_keeps_its_time),
 		CASE(a_signal_ends_no_wait),
 		CASE(unplugging_ends_every_wait),

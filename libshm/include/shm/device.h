@@ -298,6 +298,24 @@ int metal_shm_pool_feed(struct metal_shm_pool *pool, struct metal_device *dev,
 			void (*idle)(struct metal_device *dev, struct metal_generic_shm *shm));
 
 /**
+ * Wait until a buffer comes back to a pool, dispatching the pool's devices meanwhile.
+ *
+ * For a device that can do nothing until another gives it a frame. It counts what comes back during the
+ * call, and whoever feeds from the pool may have it by then: what the caller waits for it must look at
+ * after each call, and its idle callback must make @p borrow_fd readable for a call that is on its way.
+ * A call sleeps until then; it neither polls nor reads the clock in between. Several threads may wait,
+ * each wakes. Call it without locks of your own.
+ *
+ * @param pool        a pool, which must stay meanwhile: it does as long as the device feeds from it
+ * @param borrow_fd   a descriptor that ends the wait when it is readable or fails, stays the caller's and
+ *                    is not read; -1: none
+ * @param timeout_ns  nanoseconds; 0 dispatches once; METAL_SHM_FOREVER
+ * @return 0; -ETIMEDOUT; -EINVAL not a pool; -EMFILE no descriptor left to wait with; or the error of the
+ *         system call
+ */
+int metal_shm_pool_wait(struct metal_shm_pool *pool, int borrow_fd, int64_t timeout_ns);
+
+/**
  * The frame that a pool's buffers are.
  *
  * @param pool  a pool

@@ -11,7 +11,8 @@
 
 #include "system.h"
 
-#define MAX_HANDLES 64
+/* The core's most devices, and one of its caller's. */
+#define MAX_HANDLES 65
 #define NS_PER_S    INT64_C(1000000000)
 
 struct shm__wake {
@@ -134,7 +135,7 @@ int shm__os_wait(struct shm__wake *wake, const int handles[], size_t n, int64_t 
 	int error;
 
 	if (n > MAX_HANDLES)
-		return metal_shm_set_error(EINVAL, "%zu devices to wait for, more than %d", n,
+		return metal_shm_set_error(EINVAL, "%zu handles to wait for, more than %d", n,
 					   MAX_HANDLES);
 	fds[0] = (struct pollfd){ .fd = wake ? wake->fd : -1, .events = POLLIN };
 	for (size_t i = 0; i < n; i++)

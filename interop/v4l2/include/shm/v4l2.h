@@ -216,7 +216,7 @@ int metal_shm_v4l2_queue_work(struct metal_device *dev, struct metal_generic_shm
  *         of @p ret_info: the frame is damaged or short, a frame could not be queued again (the next
  *         call tries once more), or the queue is broken; -ENODEV the device is gone; -ENODATA an
  *         output has no frame to report; -EPIPE a codec has answered its last frame; -EINVAL not a
- *         V4L2 device, not started, or stopped meanwhile
+ *         V4L2 device, not started, or stopped meanwhile; -EMFILE no descriptor left to wait with
  */
 int metal_shm_v4l2_wait(struct metal_device *dev, int64_t timeout_ns,
 			struct metal_shm_v4l2_info *ret_info, struct metal_generic_shm **ret_shm);
