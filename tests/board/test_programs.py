@@ -20,30 +20,32 @@ import nodes  # noqa: E402, the path comes first
 import tap    # noqa: E402
 
 FRAMES = 30
+LAYER = 'interop/opencl/layer/libshm_cl_layer.so'
 
 
-def run(*words):
+def run(*words, env=None):
     """Answers status and output of a program of the build folder."""
     done = subprocess.run([os.path.join(sys.argv[1], words[0]), *words[1:]], check=False,
+                          env={**os.environ, **(env or {})},
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                           stderr=subprocess.STDOUT, errors='replace')
     return done.returncode, done.stdout
 
 
-def expect(status, *words):
-    found, output = run(*words)
+def expect(status, *words, env=None):
+    found, output = run(*words, env=env)
     if found != status:
         raise tap.Failed(f'{words[0]} answers {found}: {output}')
     return output
 
 
-def demo(*options, status=0):
+def demo(*options, status=0, env=None):
     """Runs the demo's pipeline and answers its figures."""
     with tempfile.TemporaryDirectory() as folder:
         figures = os.path.join(folder, 'figures')
         expect(status, 'tools/demo/shm-demo', '--camera', nodes.camera(), '--display',
                nodes.card(), '--check', '--frames', str(FRAMES), '--size', '640x480',
-               '--output', os.path.join(folder, 'demo.png'), '--json', figures, *options)
+               '--output', os.path.join(folder, 'demo.png'), '--json', figures, *options, env=env)
         with open(figures, encoding='utf-8') as file:
             return json.load(file)
 
@@ -85,9 +87,12 @@ def demo_copies_no_byte():
               else [json.dumps(figures)])
 
 
-def demo_runs_twice_in_a_boot():
-    first_demo()
-    demo()
+def demo_runs_twice_in_a_boot_once_through_the_layer():
+    paths = [(figures['gpu']['layer'], figures['gpu']['reads_by'], figures['gpu']['writes_by'],
+              figures['check']['equal']) for figures in (first_demo(), demo(env={
+                  'OPENCL_LAYERS': os.path.join(sys.argv[1], LAYER)}))]
+    tap.check([] if paths == [(False, 'host-pointer', 'host-pointer', FRAMES),
+                              (True, 'arm-import', 'arm-import', FRAMES)] else [repr(paths)])
 
 
 def demo_notices_a_frame_that_is_shown_again():
@@ -102,7 +107,7 @@ CASES = (
     samples_say_why_a_device_cannot_be_used,
     demo_checks_thirty_frames_that_were_written_back,
     demo_copies_no_byte,
-    demo_runs_twice_in_a_boot,
+    demo_runs_twice_in_a_boot_once_through_the_layer,
     demo_notices_a_frame_that_is_shown_again,
 )
 

@@ -143,6 +143,16 @@ const char *gpu_path(struct gpu *gpu, struct metal_generic_shm *shm)
 	return metal_shm_opencl_path_name(metal_shm_opencl_path(gpu->dev, shm));
 }
 
+/* The layer adds this extension, docs/opencl.md; a text longer than this isn't looked at further. */
+bool gpu_has_layer(struct gpu *gpu)
+{
+	char extensions[8192];
+
+	return clGetDeviceInfo(device_of(gpu), CL_DEVICE_EXTENSIONS, sizeof(extensions), extensions,
+			       NULL) == CL_SUCCESS &&
+	       strstr(extensions, "cl_libshm_import_layer");
+}
+
 void gpu_close(struct gpu *gpu)
 {
 	if (gpu->kernel)

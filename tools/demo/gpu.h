@@ -26,6 +26,9 @@ int gpu_finish(struct gpu *gpu);
 /* "host-pointer", say: how the frame became the device's. */
 const char *gpu_path(struct gpu *gpu, struct metal_generic_shm *shm);
 
+/* Whether libshm's OpenCL layer stands between the program and the runtime. */
+bool gpu_has_layer(struct gpu *gpu);
+
 void gpu_close(struct gpu *gpu);
 
 #endif

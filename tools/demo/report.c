@@ -93,8 +93,9 @@ static void print_stage(struct pipeline *p, const struct stage *stage)
 	printf("%-8s %u frames, %.1f frames/s, %" PRIu64 " bytes copied: ", stage->what,
 	       stage->meter->frames, rate(stage->meter), bytes_copied(stage->dev));
 	if (!frame) {
-		printf("%s, in place%s%s\n", stage->name, p->last.in ? " by " : "",
-		       p->last.in ? gpu_path(&p->gpu, p->last.in) : "");
+		printf("%s, in place%s%s%s\n", stage->name, p->last.in ? " by " : "",
+		       p->last.in ? gpu_path(&p->gpu, p->last.in) : "",
+		       gpu_has_layer(&p->gpu) ? ", OpenCL through libshm's layer" : "");
 		return;
 	}
 	read_origin(stage->shm, &origin);
@@ -197,6 +198,7 @@ int report_json(struct pipeline *p, const char *path)
 	if (p->last.in && json_object_object_get_ex(json, "gpu", &gpu)) {
 		add(gpu, "reads_by", json_object_new_string(gpu_path(&p->gpu, p->last.in)));
 		add(gpu, "writes_by", json_object_new_string(gpu_path(&p->gpu, p->last.out)));
+		add(gpu, "layer", json_object_new_boolean(gpu_has_layer(&p->gpu)));
 	}
 	add(json, "frames", json_object_new_int64(p->done));
 	add(json, "skipped", json_object_new_int64(p->skipped));
