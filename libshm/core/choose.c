@@ -25,7 +25,7 @@ struct choice {
 	struct candidate candidates[MAX_CANDIDATES];
 	size_t count;
 	size_t length;
-	char refusals[900];
+	char refusals[1500];
 };
 
 static void refuse(struct choice *choice, const char *source, const char *why)
@@ -250,7 +250,7 @@ static int try_source(struct choice *choice, struct metal_device *src)
 	int error = src->ops->properties(src, NULL, &promise);
 
 	if (!error)
-		error = shm__require(&promise, choice->type, src->name);
+		error = shm__require(&promise, choice->type, src->name, NULL);
 	for (size_t i = 0; i < choice->n && !error; i++) {
 		struct metal_shm_constraints want = { .struct_size = sizeof(want) };
 		struct metal_device *dev = choice->devs[i];
@@ -258,9 +258,8 @@ static int try_source(struct choice *choice, struct metal_device *src)
 		if (!shm__uses(dev))
 			continue;
 		error = dev->ops->constraints(dev, choice->frame, &want);
-		if (!error && shm__require(&promise, want.required, src->name))
-			error = shm__error(ENOTSUP, "%s, which %s needs", metal_shm_last_error(),
-					   dev->name);
+		if (!error)
+			error = shm__require(&promise, want.required, src->name, dev->name);
 	}
 	return error ? error : try_devices(choice, src);
 }

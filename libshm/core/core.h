@@ -189,7 +189,8 @@ int shm__root_create(struct metal_device *src, const struct metal_shm_memory *me
 		     struct metal_generic_shm **ret_shm);
 struct metal_generic_shm *shm__root_find(const struct shm__identity *identity, const char *name);
 void shm__root_put(struct shm__root *root);
-int shm__require(const struct metal_shm_properties *have, metal_shm_type type, const char *name);
+int shm__require(const struct metal_shm_properties *have, metal_shm_type type, const char *name,
+		 const char *needs);
 struct metal_generic_shm *shm__allocate(size_t size, struct metal_device *src, metal_shm_type type);
 int shm__type_check(metal_shm_type type);
 

@@ -22,27 +22,51 @@ int shm__type_check(metal_shm_type type)
 	return 0;
 }
 
-/* A property that nobody vouches for satisfies nothing. */
-int shm__require(const struct metal_shm_properties *have, metal_shm_type type, const char *name)
+/* Whoever can look it up may declare it, if the system has a place for that. */
+static int refuse_unknown(const char *name, const char *is, const char *who, const char *flag)
+{
+	const char *place = shm__os_declared_in(name);
+
+	return shm__error(ENOTSUP, "nothing tells whether %s's memory is %s, and %s %s%s%s", name,
+			  is, who, flag, place ? "; if it is known to be, say so in " : "",
+			  place ? place : "");
+}
+
+/*
+ * A property that nobody vouches for satisfies nothing. needs is the name of the device that has the
+ * requirement; NULL: the program has it.
+ */
+int shm__require(const struct metal_shm_properties *have, metal_shm_type type, const char *name,
+		 const char *needs)
 {
 	const struct {
 		metal_shm_type flag;
 		enum metal_shm_tri want, have;
-		const char *text;
+		const char *is, *is_not, *text;
 	} rules[] = {
-		{ METAL_SHM_CACHED, METAL_SHM_YES, have->cached, "METAL_SHM_CACHED" },
-		{ METAL_SHM_NOTCACHED, METAL_SHM_NO, have->cached, "METAL_SHM_NOTCACHED" },
-		{ METAL_SHM_CONTIGUOUS, METAL_SHM_YES, have->contiguous, "METAL_SHM_CONTIGUOUS" },
-		{ METAL_SHM_ZEROED, METAL_SHM_YES, have->zeroed, "METAL_SHM_ZEROED" },
-		{ METAL_SHM_SECURE, METAL_SHM_YES, have->secure, "METAL_SHM_SECURE" },
-		{ METAL_SHM_DMABUF, METAL_SHM_YES, have->dmabuf, "METAL_SHM_DMABUF" },
+		{ METAL_SHM_CACHED, METAL_SHM_YES, have->cached, "cached", "is not cached",
+		  "METAL_SHM_CACHED" },
+		{ METAL_SHM_NOTCACHED, METAL_SHM_NO, have->cached, "uncached", "is cached",
+		  "METAL_SHM_NOTCACHED" },
+		{ METAL_SHM_CONTIGUOUS, METAL_SHM_YES, have->contiguous, "contiguous",
+		  "is not contiguous", "METAL_SHM_CONTIGUOUS" },
+		{ METAL_SHM_ZEROED, METAL_SHM_YES, have->zeroed, "zeroed", "is not zeroed",
+		  "METAL_SHM_ZEROED" },
+		{ METAL_SHM_SECURE, METAL_SHM_YES, have->secure, "secure", "is not secure",
+		  "METAL_SHM_SECURE" },
+		{ METAL_SHM_DMABUF, METAL_SHM_YES, have->dmabuf, "a DMA-BUF", "is no DMA-BUF",
+		  "METAL_SHM_DMABUF" },
 	};
+	char who[160];
 
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
 		if (!(type & rules[i].flag) || rules[i].have == rules[i].want)
 			continue;
-		return shm__error(ENOTSUP, "%s %s %s", name,
-				  rules[i].have == METAL_SHM_UNKNOWN ? "doesn't promise" : "is not",
+		snprintf(who, sizeof(who), "%s %s", needs ? needs : "the program",
+			 needs ? "needs" : "asks for");
+		if (rules[i].have == METAL_SHM_UNKNOWN)
+			return refuse_unknown(name, rules[i].is, who, rules[i].text);
+		return shm__error(ENOTSUP, "%s's memory %s, and %s %s", name, rules[i].is_not, who,
 				  rules[i].text);
 	}
 	return 0;
@@ -199,7 +223,7 @@ struct metal_generic_shm *shm__allocate(size_t size, struct metal_device *src, m
 	}
 	error = src->ops->properties(src, NULL, &promise);
 	if (!error)
-		error = shm__require(&promise, type, src->name);
+		error = shm__require(&promise, type, src->name, NULL);
 	if (!error)
 		error = src->ops->allocate(src, size, type, &memory);
 	if (error) {
@@ -279,7 +303,7 @@ int metal_shm_open(const char *name, size_t size, metal_shm_type shm_type,
 		error = shm__error(EINVAL, "'%s' has %zu bytes, not %zu", name, shm->root->size,
 				   size);
 	else
-		error = shm__require(&shm->root->properties, shm_type, name);
+		error = shm__require(&shm->root->properties, shm_type, name, NULL);
 	if (error) {
 		metal_shm_free(shm, NULL);
 		return error;

@@ -10,7 +10,7 @@ static int check_constraints(const struct metal_generic_shm *shm, struct metal_d
 
 	error = dev->ops->constraints(dev, root->has_frame ? &root->frame : NULL, &want);
 	if (!error)
-		error = shm__require(&root->properties, want.required, root->src->name);
+		error = shm__require(&root->properties, want.required, root->src->name, dev->name);
 	if (!error && want.address_alignment && shm->offset % want.address_alignment)
 		error = shm__error(ENOTSUP, "%s needs an offset of a multiple of %llu, not %zu",
 				   dev->name, (unsigned long long)want.address_alignment,

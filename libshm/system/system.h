@@ -68,6 +68,9 @@ int shm__os_wait(struct shm__wake *wake, const int handles[], size_t n, int64_t 
  */
 int shm__os_wait_fences(int os_handle, bool next_access_writes, int64_t deadline_ns);
 
+/* The file in which properties of that device's memory can be declared; NULL: there is none. */
+const char *shm__os_declared_in(const char *device);
+
 /* The drivers that come with the library, NULL-terminated. */
 struct metal_shm_driver;
 extern const struct metal_shm_driver *const shm__os_drivers[];

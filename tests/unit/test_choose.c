@@ -161,10 +161,11 @@ static void when_none_serves_each_is_named_with_its_reason(void **state)
 	assert_null(metal_shm_allocate_for(5000, bench->devs, 4, 0));
 	assert_int_equal(errno, ENOTSUP);
 	assert_non_null(strstr(metal_shm_last_error(),
-			       "refused scattered: scattered doesn't promise METAL_SHM_SECURE, "
-			       "which gpu needs;"));
+			       "refused scattered: nothing tells whether scattered's memory is "
+			       "secure, and gpu needs METAL_SHM_SECURE;"));
 	assert_non_null(strstr(metal_shm_last_error(),
-			       "refused contiguous: contiguous is not METAL_SHM_SECURE"));
+			       "refused contiguous: contiguous's memory is not secure, and gpu "
+			       "needs METAL_SHM_SECURE"));
 }
 
 static void a_trial_gets_the_size_it_needs(void **state)

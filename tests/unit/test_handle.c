@@ -160,13 +160,41 @@ static void an_unknown_property_satisfies_nothing(void **state)
 	for (size_t i = 0; i < SHM_TEST_COUNT(types); i++) {
 		assert_null(metal_shm_allocate(1, source->dev, types[i]));
 		assert_int_equal(errno, ENOTSUP);
-		assert_non_null(strstr(metal_shm_last_error(), "src doesn't promise METAL_SHM_"));
+		assert_non_null(
+			strstr(metal_shm_last_error(), "nothing tells whether src's memory is "));
+		assert_non_null(
+			strstr(metal_shm_last_error(), ", and the program asks for METAL_SHM_"));
+		assert_null(strstr(metal_shm_last_error(), "heaps.conf"));
 	}
 	source->properties.cached = METAL_SHM_YES;
 	assert_null(metal_shm_allocate(1, source->dev, METAL_SHM_NOTCACHED));
 	shm = metal_shm_allocate(1, source->dev, METAL_SHM_CACHED);
 	assert_non_null(shm);
 	metal_shm_free(shm, NULL);
+	fake_source_end(source);
+}
+
+/* What an administrator may declare. */
+static void a_heaps_property_that_nothing_declares_names_the_file(void **state)
+{
+	struct fake_source *source = fake_source_new("heap:special", true);
+
+	(void)state;
+	unsetenv("LIBSHM_HEAPS_CONF");
+	assert_null(metal_shm_allocate(1, source->dev, METAL_SHM_CONTIGUOUS));
+	assert_string_equal(metal_shm_last_error(),
+			    "nothing tells whether heap:special's memory is contiguous, and the "
+			    "program asks for METAL_SHM_CONTIGUOUS; if it is known to be, say so "
+			    "in /etc/libshm/heaps.conf");
+	setenv("LIBSHM_HEAPS_CONF", "/tmp/mine.conf", 1);
+	assert_null(metal_shm_allocate(1, source->dev, METAL_SHM_CONTIGUOUS));
+	assert_non_null(strstr(metal_shm_last_error(), "say so in /tmp/mine.conf"));
+	unsetenv("LIBSHM_HEAPS_CONF");
+	source->properties.contiguous = METAL_SHM_NO;
+	assert_null(metal_shm_allocate(1, source->dev, METAL_SHM_CONTIGUOUS));
+	assert_string_equal(metal_shm_last_error(),
+			    "heap:special's memory is not contiguous, and the program asks for "
+			    "METAL_SHM_CONTIGUOUS");
 	fake_source_end(source);
 }
 
@@ -435,6 +463,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(misuse_is_logged),
 		cmocka_unit_test(sizes_and_flags_are_checked_before_use),
 		cmocka_unit_test(an_unknown_property_satisfies_nothing),
+		cmocka_unit_test(a_heaps_property_that_nothing_declares_names_the_file),
 		cmocka_unit_test(a_failed_allocation_leaves_nothing),
 		cmocka_unit_test(a_part_keeps_its_buffers_memory),
 		cmocka_unit_test(a_part_outside_its_parent_is_refused),

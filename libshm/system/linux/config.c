@@ -10,6 +10,7 @@
 #include <shm/device.h>
 
 #include "config.h"
+#include "system.h"
 
 #define PATH        "/etc/libshm/heaps.conf"
 #define SECTION     "heap:"
@@ -119,9 +120,23 @@ static int parse(struct reading *reading)
 	return 0;
 }
 
+static const char *other_path(void)
+{
+	return secure_getenv("LIBSHM_HEAPS_CONF");
+}
+
+const char *shm__os_declared_in(const char *device)
+{
+	const char *other = other_path();
+
+	if (strncmp(device, SECTION, strlen(SECTION)) != 0)
+		return NULL;
+	return other ? other : PATH;
+}
+
 int shm__config_heap(const char *name, struct metal_shm_properties *have)
 {
-	const char *other = secure_getenv("LIBSHM_HEAPS_CONF");
+	const char *other = other_path();
 	struct metal_shm_properties configured = *have;
 	struct reading reading = {
 		.path = other ? other : PATH,
