@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Attachments that come and go while another of the same memory is under way. */
+/* Views: attachments that come and go while another is under way, and what an importer can reach. */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -149,6 +149,55 @@ static void what_the_cpu_wrote_goes_before_such_an_end(void **state)
 	metal_shm_detach(view, bench->gpu->dev);
 }
 
+static const size_t part_offset = 5000, part_size = 100, whole_size = 20000;
+
+static void reach_all_around_the_part(struct fake_importer *gpu,
+				      const struct metal_shm_attachment *at)
+{
+	unsigned char *own = metal_shm_map(gpu->user, METAL_SHM_READ);
+	unsigned char *first;
+	void *address;
+
+	gpu->inside = NULL;
+	assert_int_equal(at->range.offset, part_offset);
+	assert_int_equal(at->range.length, part_size);
+	assert_int_equal(metal_shm_importer_map(at, METAL_SHM_READ | METAL_SHM_WRITE, &address), 0);
+	assert_ptr_not_equal(address, own);
+	first = (unsigned char *)address - part_offset;
+	assert_int_equal((uintptr_t)first % 4096, 0);
+	assert_true(at->memory->size >= whole_size);
+	for (size_t i = 0; i < at->memory->size; i++)
+		first[i] = (unsigned char)(i / 7);
+	metal_shm_importer_unmap(at, address);
+	for (size_t i = 0; i < part_size; i++)
+		assert_int_equal(own[i], (unsigned char)((part_offset + i) / 7));
+}
+
+/* Memory that is really mapped, each time elsewhere. */
+static void an_importer_maps_the_whole_memory_around_its_range(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *shm, *part, *view;
+	const unsigned char *bytes;
+	struct metal_device *memfd;
+
+	assert_int_equal(metal_shm_device_open("memfd", &memfd), 0);
+	shm = metal_shm_allocate(whole_size, memfd, 0);
+	part = metal_shm_sub(shm, part_offset, part_size, 0);
+	bench->gpu->user = part;
+	bench->gpu->inside = reach_all_around_the_part;
+	view = metal_shm_attach(part, bench->gpu->dev);
+	assert_non_null(view);
+	bytes = metal_shm_map(shm, METAL_SHM_READ);
+	for (size_t i = 0; i < whole_size; i++)
+		assert_int_equal(bytes[i], (unsigned char)(i / 7));
+	metal_shm_detach(view, bench->gpu->dev);
+	metal_shm_free(part, NULL);
+	metal_shm_free(shm, memfd);
+	metal_shm_device_close(memfd);
+	metal_shm_detach(bench->view, bench->camera->dev);
+}
+
 struct user {
 	struct bench *bench;
 	struct fake_importer *importer;
@@ -206,6 +255,7 @@ int main(int argc, char **argv)
 		CASE(the_memory_goes_with_the_last_view_that_ends_so),
 		CASE(a_detach_does_not_wait_for_an_attach),
 		CASE(what_the_cpu_wrote_goes_before_such_an_end),
+		CASE(an_importer_maps_the_whole_memory_around_its_range),
 		CASE(devices_come_and_go_in_threads),
 	};
 

@@ -261,7 +261,10 @@ int metal_shm_settle(struct metal_generic_shm *shm);
 /**
  * Map a view's bytes for an importer that works on the CPU in user space.
  *
- * A mapping of its own, apart from metal_shm_map()'s. Only from attach on and undone in detach.
+ * A mapping of its own, apart from metal_shm_map()'s. It is always one of the whole memory, so that an
+ * importer which needs a page's or a buffer's start may go back to it: the memory's first byte lies
+ * at->range.offset bytes before the address that is answered, and at->memory->size bytes from there on
+ * are mapped. Only from attach on and undone in detach.
  *
  * @param at           the attachment
  * @param prot         METAL_SHM_READ, METAL_SHM_WRITE or both
