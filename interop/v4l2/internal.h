@@ -36,7 +36,8 @@ struct shm__v4l2_slot {
 	bool stuck;   /* it could not be queued: shm waits for another try */
 	bool fetched; /* it is in the ring */
 	bool report;
-	struct metal_generic_shm *shm; /* the queue's reference while queued or stuck */
+	struct metal_generic_shm *view; /* while attached */
+	struct metal_generic_shm *shm;  /* the queue's reference while queued or stuck */
 	/* The view, attached once more while the driver maps the memory: it must be settled first. */
 	struct metal_generic_shm *_Atomic pin;
 };

@@ -63,6 +63,7 @@ static struct shm__v4l2_slot *take_slot(struct shm__v4l2_queue *queue,
 		slot++;
 	if (slot < end) {
 		slot->attached = true;
+		slot->view = at->shm;
 		slot->fd = at->memory->os_handle;
 		slot->length = length < UINT32_MAX ? (uint32_t)length : UINT32_MAX;
 	}

@@ -257,12 +257,31 @@ static int prime(struct shm__v4l2_queue *queue, struct metal_shm_pool *pool)
 	return 0;
 }
 
+/* Frames that are not attached could not be queued, and an output would learn it with the first. */
+static int check_pool(struct shm__v4l2_queue *queue, const struct metal_shm_pool *pool)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&queue->lock);
+	for (unsigned i = 0; i < SHM__V4L2_BUFFERS && !found; i++)
+		found = queue->slot[i].attached && metal_shm_pool_of(queue->slot[i].view) == pool;
+	pthread_mutex_unlock(&queue->lock);
+	if (found)
+		return 0;
+	return metal_shm_set_error(EINVAL,
+				   "%s has no frame of this pool attached: name it among the "
+				   "devices that the pool is made for",
+				   queue->name);
+}
+
 static int start(struct shm__v4l2_queue *queue, struct metal_shm_pool *pool,
 		 const struct metal_shm_frame *frame)
 {
 	int type = (int)queue->type, error;
 
-	error = shm__v4l2_set_frame(queue, frame, &queue->size);
+	error = check_pool(queue, pool);
+	if (!error)
+		error = shm__v4l2_set_frame(queue, frame, &queue->size);
 	if (!error)
 		error = set_interval(queue);
 	if (!error)

@@ -291,6 +291,20 @@ const struct metal_shm_frame *metal_shm_pool_frame(const struct metal_shm_pool *
 	return &pool->frame;
 }
 
+struct metal_shm_pool *metal_shm_pool_of(const struct metal_generic_shm *shm)
+{
+	struct metal_shm_pool *pool;
+
+	if (shm__handle_alive(shm))
+		return NULL;
+	shm__mutex_lock(&shm->root->lock);
+	pool = shm->root->pool;
+	shm__mutex_unlock(&shm->root->lock);
+	if (!pool)
+		shm__error(ENODATA, "the buffer is of no pool");
+	return pool;
+}
+
 unsigned metal_shm_pool_count(const struct metal_shm_pool *pool)
 {
 	return shm__pool_check(pool) ? 0 : pool->count;

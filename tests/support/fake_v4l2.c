@@ -38,12 +38,15 @@ struct fake_v4l2 *fake_v4l2_new(void)
 	return &fake;
 }
 
-int fake_v4l2_open(struct metal_device **ret_capture)
+int fake_v4l2_open(struct metal_device **ret_dev)
 {
 	int error;
 
 	fake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
-	error = metal_shm_v4l2_open_fd(fake_fd, NULL, ret_capture);
+	if (fake.caps & V4L2_CAP_VIDEO_OUTPUT)
+		error = metal_shm_v4l2_open_fd(fake_fd, ret_dev, NULL);
+	else
+		error = metal_shm_v4l2_open_fd(fake_fd, NULL, ret_dev);
 	if (error)
 		close(fake_fd);
 	return error;

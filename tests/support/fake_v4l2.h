@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file fake_v4l2.h
- * A capture driver in the program itself, for what no real driver does on demand.
+ * A capture or output driver in the program itself, for what no real driver does on demand.
  *
  * It answers the ioctl() calls on one descriptor, which is readable while a frame is done, and writes
  * down what it was asked. Its memory is a memfd that is called a DMA-BUF. There is one of it.
@@ -56,8 +56,8 @@ struct fake_v4l2 {
 /** The driver, ordinary again: YUYV, XR24 and NV12, any size and stride. */
 struct fake_v4l2 *fake_v4l2_new(void);
 
-/** Open it as libshm does a real one. 0 or -errno. */
-int fake_v4l2_open(struct metal_device **ret_capture);
+/** Open it as libshm does a real one: as an output where its caps say so. 0 or -errno. */
+int fake_v4l2_open(struct metal_device **ret_dev);
 
 /** End a frame: the buffer that was queued longest is done. Its index, or -1. */
 int fake_v4l2_done(uint32_t bytes_used, uint32_t flags);

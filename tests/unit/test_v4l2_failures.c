@@ -228,6 +228,37 @@ static void a_broken_queue_is_eio_until_it_starts_again(void **state)
 	metal_shm_free(next_frame(b), NULL);
 }
 
+/* An output's pool feeds nothing, so nothing else would notice before the first frame. */
+static void an_output_refuses_a_pool_made_for_others(void **state)
+{
+	struct bench *b = *state;
+	struct metal_shm_frame frame;
+	struct metal_shm_pool *others;
+	struct metal_generic_shm *shm, *view;
+	struct metal_device *memory;
+
+	assert_int_equal(tear_down(state), 0);
+	b->driver = fake_v4l2_new();
+	b->driver->caps = V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_STREAMING;
+	bench_open(b);
+	frame = *metal_shm_pool_frame(b->pool);
+	memory = fake_v4l2_memory();
+	assert_int_equal(metal_shm_pool_create_frames(&frame, &memory, 1, 1, &others), 0);
+	assert_int_equal(metal_shm_v4l2_start(b->camera, others), -EINVAL);
+	assert_reason("no frame of this pool");
+	assert_string_equal(b->driver->log, "");
+	/* one that the program attached can be queued */
+	shm = metal_shm_pool_get(others, 0);
+	view = metal_shm_attach(shm, b->camera);
+	assert_int_equal(metal_shm_v4l2_start(b->camera, others), 0);
+	assert_int_equal(metal_shm_v4l2_queue(b->camera, shm), 0);
+	assert_int_equal(metal_shm_v4l2_stop(b->camera), 0);
+	metal_shm_detach(view, b->camera);
+	metal_shm_free(shm, NULL);
+	metal_shm_pool_destroy(others);
+	metal_shm_device_close(memory);
+}
+
 static void a_codecs_last_frame_is_followed_by_epipe(void **state)
 {
 	struct bench *b = *state;
@@ -340,6 +371,7 @@ int main(int argc, char **argv)
 		CASE(who_waits_for_a_frame_of_an_unplugged_camera_is_told),
 		CASE(a_frame_given_back_to_an_unplugged_camera_stays_in_the_pool),
 		CASE(a_broken_queue_is_eio_until_it_starts_again),
+		CASE(an_output_refuses_a_pool_made_for_others),
 		CASE(a_codecs_last_frame_is_followed_by_epipe),
 		CASE(an_index_that_nobody_queued_is_not_believed),
 		CASE(stop_tells_that_a_call_failed_and_ends_all_the_same),

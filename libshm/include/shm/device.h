@@ -319,6 +319,18 @@ int metal_shm_pool_feed(struct metal_shm_pool *pool, struct metal_device *dev,
 int metal_shm_pool_wait(struct metal_shm_pool *pool, int borrow_fd, int64_t timeout_ns);
 
 /**
+ * The pool that a buffer is of.
+ *
+ * For a device that is given a pool and asks whether what is attached to it comes from there. Takes the
+ * buffer's lock; any thread may call it.
+ *
+ * @param shm  any handle
+ * @return the pool, while the buffer is of it; NULL with errno ENODATA (none, or it was destroyed) or
+ *         EINVAL
+ */
+struct metal_shm_pool *metal_shm_pool_of(const struct metal_generic_shm *shm);
+
+/**
  * The frame that a pool's buffers are.
  *
  * @param pool  a pool

@@ -146,7 +146,8 @@ int metal_shm_v4l2_set_interval(struct metal_device *dev, uint32_t numerator, ui
  * @param dev   a V4L2 device that is not started
  * @param pool  a pool of frames attached to @p dev. If it is destroyed before the stop, each of its
  *              frames ends as it comes back
- * @return 0; -EINVAL not a V4L2 device, not a pool, or @p dev captures and is no device of the pool;
+ * @return 0; -EINVAL not a V4L2 device, not a pool, no frame of the pool is attached to @p dev (it was
+ *         made for other devices), or @p dev captures and is no device of the pool;
  *         -ENODATA the pool's buffers have no format; -EBUSY started before, another program streams, or
  *         another device feeds from the pool; -ENOTSUP the driver wants another layout than the
  *         pool has, can't set the interval that was asked for, or wants more buffers than the pool
