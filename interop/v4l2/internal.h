@@ -90,7 +90,8 @@ struct shm__v4l2_queue {
 struct shm__v4l2_node {
 	atomic_uint refs; /* its queues */
 	int fd;
-	int epoll_fd; /* has fd while a queue streams */
+	atomic_bool gone; /* unplugged, and the driver's file is closed: fd is another's */
+	int epoll_fd;     /* has fd while a queue streams */
 	enum metal_shm_access access;
 	char name[96];
 	pthread_mutex_t control;          /* formats, start, stop, trials */
@@ -106,6 +107,7 @@ const char *shm__v4l2_fourcc_text(uint32_t fourcc, char text[5]);
 extern const struct metal_shm_device_ops shm__v4l2_ops;
 struct shm__v4l2_queue *shm__v4l2_queue_of(const struct metal_device *dev);
 int shm__v4l2_ioctl(const struct shm__v4l2_node *node, unsigned long request, void *argument);
+void shm__v4l2_let_go(struct shm__v4l2_node *node);
 int shm__v4l2_failed(const struct shm__v4l2_queue *queue, int error, const char *call);
 int shm__v4l2_make(int fd, const char *name, bool m2m, struct metal_device **ret_output,
 		   struct metal_device **ret_capture);

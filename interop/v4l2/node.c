@@ -16,10 +16,33 @@ int shm__v4l2_ioctl(const struct shm__v4l2_node *node, unsigned long request, vo
 {
 	int ret;
 
+	if (atomic_load_explicit(&node->gone, memory_order_relaxed))
+		return -ENODEV;
 	do {
 		ret = ioctl(node->fd, request, argument);
 	} while (ret < 0 && errno == EINTR);
 	return ret < 0 ? -errno : 0;
+}
+
+/*
+ * Under control, with no queue streaming. The driver of a device that is gone refuses to let go of the
+ * memory by VIDIOC_REQBUFS, and does it when its file is closed. The program may know the descriptor, so
+ * the number stays taken.
+ */
+void shm__v4l2_let_go(struct shm__v4l2_node *node)
+{
+	struct v4l2_capability cap;
+	int nothing;
+
+	/* one call's word is not enough for what can't be undone */
+	if (shm__v4l2_ioctl(node, VIDIOC_QUERYCAP, &cap) != -ENODEV)
+		return;
+	nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (nothing < 0)
+		return;
+	atomic_store(&node->gone, true);
+	dup3(nothing, node->fd, O_CLOEXEC);
+	close(nothing);
 }
 
 int shm__v4l2_failed(const struct shm__v4l2_queue *queue, int error, const char *call)

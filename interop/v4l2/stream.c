@@ -158,6 +158,8 @@ static int end(struct shm__v4l2_queue *queue)
 	for (unsigned i = 0; i < left.pins; i++)
 		metal_shm_settle(left.pin[i]);
 	request_error = shm__v4l2_request(queue, &none);
+	if (request_error == -ENODEV && !queue->node->streams && !queue->node->gone)
+		shm__v4l2_let_go(queue->node);
 	for (unsigned i = 0; i < left.pins; i++)
 		metal_shm_detach(left.pin[i], queue->dev);
 	drop(&left);

@@ -158,6 +158,19 @@ static void dropped_frames_leave_gaps_in_the_sequence(void **state)
 	set_control(c->dev, "Percentage of Dropped Buffers", 0);
 }
 
+static long dmabufs(void)
+{
+	FILE *info = fopen("/sys/kernel/debug/dma_buf/bufinfo", "re");
+	char line[256];
+	long n = -1;
+
+	assert_non_null(info);
+	while (fgets(line, sizeof(line), info))
+		sscanf(line, "Total %ld objects", &n);
+	fclose(info);
+	return n;
+}
+
 static void an_unplugged_camera_is_enodev_and_a_clean_end(void **state)
 {
 	struct camera *c = *state;
@@ -176,6 +189,9 @@ static void an_unplugged_camera_is_enodev_and_a_clean_end(void **state)
 	assert_int_equal(metal_shm_v4l2_stop(c->dev), 0);
 	assert_int_not_equal(metal_shm_v4l2_start(c->dev, c->pool), 0);
 	assert_reason("No such device");
+	/* the driver has let go of the frames, with the device still open */
+	camera_drop_pool(c);
+	assert_int_equal(dmabufs(), 0);
 }
 
 static void *wait_for_frames(void *data)

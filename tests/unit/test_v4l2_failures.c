@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Frames and drivers that fail: nothing is passed on as good, nothing is lost, nobody waits in vain. */
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <shm/observe.h>
 
@@ -209,6 +211,31 @@ static void a_frame_given_back_to_an_unplugged_camera_stays_in_the_pool(void **s
 	all_frames_are_in_the_pool(b);
 }
 
+/* A driver that is gone answers REQBUFS(0) with ENODEV and keeps the memory until its file is closed. */
+static void stopping_an_unplugged_camera_closes_its_file(void **state)
+{
+	struct bench *b = *state;
+	struct metal_generic_shm *shm;
+	char link[64] = "", path[64];
+	unsigned calls;
+	int fd = metal_shm_v4l2_fd(b->camera);
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fake_v4l2_unplug();
+	assert_int_equal(metal_shm_v4l2_wait(b->camera, METAL_SHM_FOREVER, NULL, &shm), -ENODEV);
+	assert_true(readlink(path, link, sizeof(link) - 1) > 0);
+	assert_string_not_equal(link, "/dev/null");
+	assert_int_equal(metal_shm_v4l2_stop(b->camera), 0);
+	memset(link, 0, sizeof(link));
+	assert_true(readlink(path, link, sizeof(link) - 1) > 0);
+	assert_string_equal(link, "/dev/null");
+	assert_int_equal(metal_shm_v4l2_fd(b->camera), fd);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	calls = b->driver->calls;
+	assert_int_equal(metal_shm_v4l2_start(b->camera, b->pool), -ENODEV);
+	assert_int_equal(b->driver->calls, calls);
+}
+
 static void a_broken_queue_is_eio_until_it_starts_again(void **state)
 {
 	struct bench *b = *state;
@@ -370,6 +397,7 @@ int main(int argc, char **argv)
 		CASE(frames_done_before_the_unplugging_are_answered),
 		CASE(who_waits_for_a_frame_of_an_unplugged_camera_is_told),
 		CASE(a_frame_given_back_to_an_unplugged_camera_stays_in_the_pool),
+		CASE(stopping_an_unplugged_camera_closes_its_file),
 		CASE(a_broken_queue_is_eio_until_it_starts_again),
 		CASE(an_output_refuses_a_pool_made_for_others),
 		CASE(a_codecs_last_frame_is_followed_by_epipe),

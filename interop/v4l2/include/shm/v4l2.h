@@ -119,7 +119,8 @@ int metal_shm_v4l2_open_fd(int take_fd, struct metal_device **ret_output,
  * The descriptor of a device, for what libshm leaves to the program: inputs, controls, events.
  *
  * @param dev  a V4L2 device
- * @return a descriptor that stays the device's; -EINVAL not a V4L2 device
+ * @return a descriptor that stays the device's, and leads nowhere once a device that is gone was
+ *         stopped; -EINVAL not a V4L2 device
  */
 int metal_shm_v4l2_fd(const struct metal_device *dev);
 
@@ -165,8 +166,8 @@ int metal_shm_v4l2_start(struct metal_device *dev, struct metal_shm_pool *pool);
  * does the same.
  *
  * @param dev  a V4L2 device; nothing happens if it is not started
- * @return 0, also when the device is gone (the driver then lets go of the memory when the device is
- *         closed and its buffers are detached); -EINVAL not a V4L2 device; or the error of the system
+ * @return 0, also when the device is gone (its node is then closed, once both queues of a
+ *         memory-to-memory device are stopped: nothing else makes the driver let go of the memory); -EINVAL not a V4L2 device; or the error of the system
  *         call, with everything undone that can be
  */
 int metal_shm_v4l2_stop(struct metal_device *dev);
