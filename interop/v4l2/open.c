@@ -13,6 +13,7 @@
 
 static int not_permitted(const char *path, const struct stat *st)
 {
+	const mode_t group_may = S_IRGRP | S_IWGRP;
 	char user[32], group[32], space[1024];
 	struct group gr, *found = NULL;
 	struct passwd pw, *owner = NULL;
@@ -23,7 +24,7 @@ static int not_permitted(const char *path, const struct stat *st)
 		snprintf(user, sizeof(user), "%s", owner->pw_name);
 	if (!getgrgid_r(st->st_gid, &gr, space, sizeof(space), &found) && found)
 		snprintf(group, sizeof(group), "%s", found->gr_name);
-	if (st->st_mode & S_IWGRP && st->st_gid)
+	if ((st->st_mode & group_may) == group_may && st->st_gid)
 		return metal_shm_set_error(EACCES,
 					   "%s: not permitted: it is %s:%s with mode %04o; join "
 					   "group %s",

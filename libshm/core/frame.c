@@ -73,10 +73,10 @@ static uint64_t round_up(uint64_t value, uint64_t to)
 	return (value + to - 1) / to * to;
 }
 
-static void say(struct wishes *all, const char *name, const char *wish)
+static void say(struct wishes *all, const char *name, const char *verb, const char *wish)
 {
-	int n = snprintf(all->text + all->length, sizeof(all->text) - all->length, "%s%s %s",
-			 all->length ? "; " : "", name, wish);
+	int n = snprintf(all->text + all->length, sizeof(all->text) - all->length, "%s%s %s%s",
+			 all->length ? "; " : "", name, verb, wish);
 
 	if (n > 0)
 		all->length += (size_t)n;
@@ -110,7 +110,7 @@ static void add_wish(struct wishes *all, const struct metal_device *dev,
 			 (unsigned long long)frame->modifier);
 		all->refused = all->refused ? all->refused : -ENOTSUP;
 	}
-	say(all, dev->name, wish);
+	say(all, dev->name, "", wish);
 	if (layout->stride_alignment > 1)
 		all->alignment = lcm(all->alignment, layout->stride_alignment);
 	if (layout->offset_alignment > 1)
@@ -144,8 +144,7 @@ static void ask_all(const struct metal_shm_frame *frame, struct metal_device *co
 			add_wish(all, devs[i], &layout, frame);
 			continue;
 		}
-		say(all, devs[i]->name, "refuses:");
-		say(all, "", metal_shm_last_error());
+		say(all, devs[i]->name, "refuses: ", metal_shm_last_error());
 		if (!all->refused)
 			all->refused = error;
 	}
