@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Measure what an enqueue costs with the OpenCL layer and without, and print the table.
+
+    run.py BUILD [--json FILE] [--document FILE]
+
+BUILD is a build folder. --json keeps every figure; --document replaces the lines between
+"<!-- layer -->" and "<!-- end of layer -->" of a Markdown file by the table.
+
+Instructions are those of the thread that enqueues, counted here by callgrind as the difference of two
+run lengths. Times are of one boot of the board, whose heaps give the DMA-BUFs; the ratios are what they
+are good for.
+"""
+
+import argparse
+import glob
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'overhead'))
+
+import overhead  # noqa: E402, the path comes first
+
+BOARD = os.path.join(HERE, '..', '..', 'board', 'board')
+RESULT = 'layer.json'
+
+COMMANDS = (64, 320)        # the two run lengths under callgrind
+TIMED = 200                 # commands of a timed run
+ROUNDS = 3                  # each takes its turn in each round; the median counts
+CASES = (('without', 0), ('with', 0), ('with', 1), ('with', 8))
+LAYER = 'libshm_cl_layer.so'
+
+
+def environment(build, layer):
+    path = os.path.join(build, 'interop', 'opencl', 'layer', LAYER)
+    rest = {name: value for name, value in os.environ.items() if name != 'OPENCL_LAYERS'}
+    return {**rest, 'OPENCL_LAYERS': path} if layer == 'with' else rest
+
+
+def enqueue(build, layer, imports, commands, wrapper=()):
+    program = os.path.join(build, 'tests', 'bench', 'layer', 'enqueue')
+    done = subprocess.run([*wrapper, program, str(imports), str(commands)], check=False, text=True,
+                          env=environment(build, layer), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE)
+    if done.returncode:
+        sys.exit(f'run.py: enqueue answers {done.returncode}')
+    return [int(word) for word in done.stdout.split()]
+
+
+def instructions_of_run(build, layer, commands):
+    with tempfile.TemporaryDirectory(prefix='libshm-layer.') as folder:
+        profile = os.path.join(folder, 'profile')
+        enqueue(build, layer, 0, commands, [
+            'valgrind', '-q', '--tool=callgrind', '--separate-threads=yes', '--fair-sched=yes',
+            f'--callgrind-out-file={profile}'])
+        first = sorted(glob.glob(f'{profile}-*'))[0]
+        with open(first, encoding='utf-8') as file:
+            return overhead.cost_by_object(file)
+
+
+def instructions(build, layer):
+    few, many = (instructions_of_run(build, layer, commands) for commands in COMMANDS)
+    # each command is enqueued twice, in a batch and alone
+    enqueues = (COMMANDS[1] - COMMANDS[0]) * 2
+    return {'all': round((sum(many.values()) - sum(few.values())) / enqueues, 1),
+            'layer': round((many[LAYER] - few[LAYER]) / enqueues, 1)}
+
+
+def times(build):
+    found = {case: [] for case in CASES}
+    for layer, imports in CASES:        # what is compiled once is compiled now
+        enqueue(build, layer, imports, 1)
+    for _ in range(ROUNDS):
+        for layer, imports in CASES:
+            found[layer, imports].append(enqueue(build, layer, imports, TIMED))
+    return [{'layer': layer, 'imports': imports,
+             'together': statistics.median(figures[0] for figures in rounds),
+             'alone': statistics.median(figures[1] for figures in rounds)}
+            for (layer, imports), rounds in found.items()]
+
+
+def on_board(build):
+    with tempfile.TemporaryDirectory(prefix='libshm-layer.') as out:
+        done = subprocess.run([BOARD, '--timeout', '600', '--out', out, '--visible', build, '--',
+                               '/usr/bin/python3', os.path.realpath(__file__), build], check=False)
+        if done.returncode:
+            sys.exit(f'run.py: the board answered {done.returncode}')
+        with open(os.path.join(out, RESULT), encoding='utf-8') as file:
+            return json.load(file)
+
+
+def table(found):
+    """Markdown: what an enqueue costs, beside one without the layer."""
+    lines = ['| an enqueue of eight buffers | among many | alone | instructions | of these the layer\'s |',
+             '|---|--:|--:|--:|--:|']
+    base = found['times'][0]
+    for case in found['times']:
+        name = f'{case["layer"]} the layer, {case["imports"]} imports'
+        counted = found['instructions'].get(case['layer']) if not case['imports'] else None
+        ratios = [f'{case[way] / base[way]:.2f}' for way in ('together', 'alone')]
+        count = f'{counted["all"]:g} | {counted["layer"]:g}' if counted else '|'
+        lines.append(f'| {name} | {ratios[0]} | {ratios[1]} | {count} |')
+    return '\n'.join(lines)
+
+
+def write_into(path, text):
+    with open(path, encoding='utf-8') as file:
+        document = file.read()
+    document, n = re.subn(r'(?s)(<!-- layer -->\n).*?(<!-- end of layer -->)',
+                          lambda match: f'{match[1]}{text}\n{match[2]}', document)
+    if not n:
+        sys.exit(f'run.py: {path} has no <!-- layer -->')
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(document)
+
+
+def main():
+    if os.environ.get('LIBSHM_BOARD'):
+        with open(os.path.join('/run/out', RESULT), 'w', encoding='utf-8') as file:
+            json.dump(times(sys.argv[1]), file)
+        return 0
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument('build')
+    parser.add_argument('--json')
+    parser.add_argument('--document')
+    options = parser.parse_args()
+    build = os.path.realpath(options.build)
+    print('layer: on the board', file=sys.stderr)
+    found = {'times': on_board(build)}
+    print('layer: counting instructions, two minutes', file=sys.stderr)
+    found['instructions'] = {layer: instructions(build, layer) for layer in ('without', 'with')}
+    text = table(found)
+    print(text)
+    if options.json:
+        with open(options.json, 'w', encoding='utf-8') as file:
+            json.dump(found, file, indent=1)
+    if options.document:
+        write_into(options.document, text)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
