@@ -2,11 +2,17 @@
 /*
  * What stands in a queue for one bracketed command:
  *
- *	deps    a marker: what the command would have waited for. Not in an out-of-order queue where
- *	        the command waits for nothing.
- *	inner   the command, which waits for gate, an event of ours
- *	tail    a marker that waits for done, an event of ours, so that whatever waits for the queue
+ *	deps    a marker: the queue's order, in an in-order queue
+ *	tail    a marker that waits for after, an event of ours, so that whatever waits for the queue
  *	        (clFinish, barriers, the next commands of an in-order queue) waits for END as well
+ *
+ * and in a queue beside it
+ *
+ *	inner   the command, which waits for gate, an event of ours
+ *
+ * A command that ends a bracket starts nothing: it stands in the program's own queue, with its wait
+ * list. The engine itself asks the others' wait lists: runtimes exist that never run, nor fail, what
+ * is enqueued to wait for an event that has failed already.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -112,47 +118,66 @@ static void forget_uses(struct layer_bracket *bracket)
 	bracket->uses = bracket->few;
 }
 
-/* What the command waits for before its START; none where it has nothing to wait for. */
-static cl_int enqueue_deps(struct layer_bracket *bracket, struct layer_command *command)
+/* Of the program's list and one more that may be NULL. */
+static cl_int keep_waits(struct layer_bracket *bracket, struct layer_command *command,
+			 cl_context context, cl_event barrier)
 {
-	cl_event barrier, *list;
+	size_t count = bracket->wait_count;
+
+	if (!count && !barrier)
+		return CL_SUCCESS;
+	command->waits = calloc(count + 1, sizeof(cl_event));
+	if (!command->waits)
+		return CL_OUT_OF_HOST_MEMORY;
+	for (size_t i = 0; i < count; i++) {
+		cl_event event = bracket->wait_list[i];
+		cl_context its = NULL;
+
+		if (!event || layer_next.clRetainEvent(event) != CL_SUCCESS)
+			return CL_INVALID_EVENT_WAIT_LIST;
+		command->waits[command->wait_count++] = event;
+		if (layer_next.clGetEventInfo(event, CL_EVENT_CONTEXT, sizeof(its), &its, NULL) !=
+			    CL_SUCCESS ||
+		    its != context)
+			return CL_INVALID_CONTEXT;
+	}
+	if (barrier && layer_next.clRetainEvent(barrier) == CL_SUCCESS)
+		command->waits[command->wait_count++] = barrier;
+	return CL_SUCCESS;
+}
+
+/* What the command waits for before its START. */
+static cl_int keep_deps(struct layer_bracket *bracket, struct layer_command *command,
+			cl_context context)
+{
+	cl_event barrier;
 	cl_int code;
 
 	if (!bracket->wait_count != !bracket->wait_list)
 		return CL_INVALID_EVENT_WAIT_LIST;
-	if (!layer_queue_is_unordered(bracket->queue))
-		return layer_next.clEnqueueMarkerWithWaitList(bracket->queue, bracket->wait_count,
-							      bracket->wait_list, &command->deps);
-	barrier = layer_queue_barrier(bracket->queue);
-	if (!bracket->wait_count && !barrier)
-		return CL_SUCCESS;
-	list = calloc((size_t)bracket->wait_count + 1, sizeof(cl_event));
-	if (!list) {
-		code = CL_OUT_OF_HOST_MEMORY;
-	} else {
-		if (bracket->wait_count)
-			memcpy(list, bracket->wait_list, bracket->wait_count * sizeof(cl_event));
-		list[bracket->wait_count] = barrier;
-		code = layer_next.clEnqueueMarkerWithWaitList(
-			bracket->queue, bracket->wait_count + (barrier ? 1 : 0), list,
-			&command->deps);
-		free(list);
+	if (!layer_queue_is_unordered(command->queue)) {
+		code = keep_waits(bracket, command, context, NULL);
+		if (code == CL_SUCCESS)
+			code = layer_next.clEnqueueMarkerWithWaitList(command->queue, 0, NULL,
+								      &command->deps);
+		return code;
 	}
+	barrier = layer_queue_barrier(command->queue);
+	code = keep_waits(bracket, command, context, barrier);
 	if (barrier)
 		layer_next.clReleaseEvent(barrier);
 	return code;
 }
 
-static cl_int make_events(struct layer_command *command, enum layer_mode mode)
+static cl_int make_events(struct layer_bracket *bracket, struct layer_command *command,
+			  cl_context context)
 {
-	cl_context context;
 	cl_int code;
 
-	code = layer_next.clGetCommandQueueInfo(command->queue, CL_QUEUE_CONTEXT, sizeof(context),
-						&context, NULL);
-	if (code == CL_SUCCESS)
+	command->after = layer_next.clCreateUserEvent(context, &code);
+	if (code == CL_SUCCESS && bracket->ret_event)
 		command->done = layer_next.clCreateUserEvent(context, &code);
-	if (code == CL_SUCCESS && mode != LAYER_FINISH)
+	if (code == CL_SUCCESS && command->mode != LAYER_FINISH)
 		command->gate = layer_next.clCreateUserEvent(context, &code);
 	return code;
 }
@@ -176,9 +201,28 @@ static struct layer_command *make_command(struct layer_bracket *bracket)
 	return command;
 }
 
+/* From here on the call is the command's: what it waits for, where it runs, who hears of it. */
+static cl_int redirect(struct layer_bracket *bracket, struct layer_command *command)
+{
+	cl_command_queue beside;
+
+	bracket->event = &command->inner;
+	bracket->blocking = CL_FALSE;
+	if (command->mode == LAYER_FINISH)
+		return CL_SUCCESS;
+	beside = layer_queue_beside(command->queue);
+	if (!beside)
+		return CL_OUT_OF_RESOURCES;
+	bracket->queue = beside;
+	bracket->wait_count = 1;
+	bracket->wait_list = &command->gate;
+	return CL_SUCCESS;
+}
+
 static cl_int prepare(struct layer_bracket *bracket, enum layer_mode mode)
 {
 	struct layer_command *command;
+	cl_context context;
 	cl_int code = layer_engine_ready();
 
 	if (code != CL_SUCCESS)
@@ -193,27 +237,19 @@ static cl_int prepare(struct layer_bracket *bracket, enum layer_mode mode)
 	}
 	command->mode = mode;
 	command->phase = mode == LAYER_FINISH ? LAYER_RUNS : LAYER_WAITS;
-	code = make_events(command, mode);
-	if (code != CL_SUCCESS) {
+	code = layer_next.clGetCommandQueueInfo(command->queue, CL_QUEUE_CONTEXT, sizeof(context),
+						&context, NULL);
+	if (code == CL_SUCCESS)
+		code = make_events(bracket, command, context);
+	if (code == CL_SUCCESS && mode != LAYER_FINISH)
+		code = keep_deps(bracket, command, context);
+	if (code == CL_SUCCESS)
+		code = redirect(bracket, command);
+	if (code == CL_SUCCESS)
+		bracket->command = command;
+	else
 		layer_command_put(command);
-		return code;
-	}
-	layer_queue_lock(bracket->queue);
-	if (mode != LAYER_FINISH)
-		code = enqueue_deps(bracket, command);
-	if (code != CL_SUCCESS) {
-		layer_queue_unlock(bracket->queue);
-		layer_command_put(command);
-		return code;
-	}
-	bracket->command = command;
-	if (mode != LAYER_FINISH) {
-		bracket->wait_count = 1;
-		bracket->wait_list = &command->gate;
-	}
-	bracket->event = &command->inner;
-	bracket->blocking = CL_FALSE;
-	return CL_SUCCESS;
+	return code;
 }
 
 cl_int layer_open(struct layer_bracket *bracket, enum layer_mode mode)
@@ -226,33 +262,41 @@ cl_int layer_open(struct layer_bracket *bracket, enum layer_mode mode)
 
 static cl_int wait_until_over(struct layer_command *command)
 {
-	cl_int code = layer_next.clWaitForEvents(1, &command->done);
+	cl_int code = layer_next.clWaitForEvents(1, &command->after);
 	cl_int status = atomic_load(&command->status);
 
 	return status < 0 ? status : code;
 }
 
+/* The runtime has refused the call. */
+static void give_up(struct layer_command *command)
+{
+	if (command->gate)
+		layer_next.clSetUserEventStatus(command->gate, CL_COMPLETE);
+	layer_next.clSetUserEventStatus(command->after, CL_COMPLETE);
+	if (command->done)
+		layer_next.clSetUserEventStatus(command->done, CL_COMPLETE);
+	layer_command_put(command);
+}
+
 cl_int layer_close(struct layer_bracket *bracket, cl_int code)
 {
 	struct layer_command *command = bracket->command;
-	cl_event tail = NULL;
 
 	if (!command)
 		return code;
+	if (command->mode != LAYER_FINISH) {
+		if (code == CL_SUCCESS)
+			layer_next.clFlush(bracket->queue);
+		layer_next.clReleaseCommandQueue(bracket->queue);
+	}
 	if (code != CL_SUCCESS) {
-		layer_queue_unlock(bracket->queue);
-		if (command->gate)
-			layer_next.clSetUserEventStatus(command->gate, CL_COMPLETE);
-		layer_next.clSetUserEventStatus(command->done, CL_COMPLETE);
-		layer_command_put(command);
+		give_up(command);
 		return code;
 	}
 	/* Where there is no memory for it the queue goes on without: what waits for the event is right. */
-	if (layer_next.clEnqueueMarkerWithWaitList(bracket->queue, 1, &command->done, &tail) ==
-	    CL_SUCCESS)
-		layer_next.clReleaseEvent(tail);
-	layer_queue_unlock(bracket->queue);
-	layer_next.clFlush(bracket->queue);
+	layer_next.clEnqueueMarkerWithWaitList(command->queue, 1, &command->after, &command->tail);
+	layer_next.clFlush(command->queue);
 	if (bracket->ret_event) {
 		code = layer_event_add(command);
 		if (code == CL_SUCCESS)

@@ -24,6 +24,7 @@ cl_int CL_API_CALL layer_enqueue_barrier_with_wait_list(cl_command_queue queue, 
 cl_int CL_API_CALL layer_enqueue_barrier(cl_command_queue queue);
 cl_int CL_API_CALL layer_enqueue_wait_for_events(cl_command_queue queue, cl_uint count,
 						 const cl_event *events);
+cl_int CL_API_CALL layer_retain_command_queue(cl_command_queue queue);
 cl_int CL_API_CALL layer_release_command_queue(cl_command_queue queue);
 cl_command_queue CL_API_CALL layer_create_command_queue(cl_context context, cl_device_id device,
 							cl_command_queue_properties properties,

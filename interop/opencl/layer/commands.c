@@ -19,7 +19,7 @@ cl_int CL_API_CALL layer_enqueue_read_buffer(cl_command_queue queue, cl_mem buff
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
 		code = layer_close(&b, layer_next.clEnqueueReadBuffer(
-					       queue, buffer, b.blocking, offset, size, ptr,
+					       b.queue, buffer, b.blocking, offset, size, ptr,
 					       b.wait_count, b.wait_list, b.event));
 	return code;
 }
@@ -40,7 +40,7 @@ cl_int CL_API_CALL layer_enqueue_write_buffer(cl_command_queue queue, cl_mem buf
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
 		code = layer_close(&b, layer_next.clEnqueueWriteBuffer(
-					       queue, buffer, b.blocking, offset, size, ptr,
+					       b.queue, buffer, b.blocking, offset, size, ptr,
 					       b.wait_count, b.wait_list, b.event));
 	return code;
 }
@@ -66,7 +66,7 @@ cl_int CL_API_CALL layer_enqueue_read_buffer_rect(cl_command_queue queue, cl_mem
 	if (code == CL_SUCCESS)
 		code = layer_close(&b,
 				   layer_next.clEnqueueReadBufferRect(
-					   queue, buffer, b.blocking, buffer_origin, host_origin,
+					   b.queue, buffer, b.blocking, buffer_origin, host_origin,
 					   region, buffer_row, buffer_slice, host_row, host_slice,
 					   ptr, b.wait_count, b.wait_list, b.event));
 	return code;
@@ -94,7 +94,7 @@ cl_int CL_API_CALL layer_enqueue_write_buffer_rect(cl_command_queue queue, cl_me
 	if (code == CL_SUCCESS)
 		code = layer_close(&b,
 				   layer_next.clEnqueueWriteBufferRect(
-					   queue, buffer, b.blocking, buffer_origin, host_origin,
+					   b.queue, buffer, b.blocking, buffer_origin, host_origin,
 					   region, buffer_row, buffer_slice, host_row, host_slice,
 					   ptr, b.wait_count, b.wait_list, b.event));
 	return code;
@@ -117,7 +117,7 @@ cl_int CL_API_CALL layer_enqueue_copy_buffer(cl_command_queue queue, cl_mem src,
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
 		code = layer_close(&b, layer_next.clEnqueueCopyBuffer(
-					       queue, src, dst, src_offset, dst_offset, size,
+					       b.queue, src, dst, src_offset, dst_offset, size,
 					       b.wait_count, b.wait_list, b.event));
 	return code;
 }
@@ -142,7 +142,7 @@ cl_int CL_API_CALL layer_enqueue_copy_buffer_rect(cl_command_queue queue, cl_mem
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
 		code = layer_close(&b, layer_next.clEnqueueCopyBufferRect(
-					       queue, src, dst, src_origin, dst_origin, region,
+					       b.queue, src, dst, src_origin, dst_origin, region,
 					       src_row, src_slice, dst_row, dst_slice, b.wait_count,
 					       b.wait_list, b.event));
 	return code;
@@ -164,7 +164,7 @@ cl_int CL_API_CALL layer_enqueue_fill_buffer(cl_command_queue queue, cl_mem buff
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
 		code = layer_close(&b, layer_next.clEnqueueFillBuffer(
-					       queue, buffer, pattern, pattern_size, offset, size,
+					       b.queue, buffer, pattern, pattern_size, offset, size,
 					       b.wait_count, b.wait_list, b.event));
 	return code;
 }
@@ -188,7 +188,7 @@ cl_int CL_API_CALL layer_enqueue_migrate_mem_objects(cl_command_queue queue, cl_
 		layer_touch_all(&b, mems[i]);
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
-		code = layer_close(&b, layer_next.clEnqueueMigrateMemObjects(queue, count, mems,
+		code = layer_close(&b, layer_next.clEnqueueMigrateMemObjects(b.queue, count, mems,
 									     flags, b.wait_count,
 									     b.wait_list, b.event));
 	return code;
@@ -213,7 +213,7 @@ cl_int CL_API_CALL layer_enqueue_native_kernel(cl_command_queue queue,
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
 		code = layer_close(&b, layer_next.clEnqueueNativeKernel(
-					       queue, function, args, args_size, count, mems,
+					       b.queue, function, args, args_size, count, mems,
 					       locations, b.wait_count, b.wait_list, b.event));
 	return code;
 }

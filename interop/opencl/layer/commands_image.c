@@ -19,8 +19,8 @@ cl_int CL_API_CALL layer_enqueue_read_image(cl_command_queue queue, cl_mem image
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
 		code = layer_close(&b, layer_next.clEnqueueReadImage(
-					       queue, image, b.blocking, origin, region, row, slice,
-					       ptr, b.wait_count, b.wait_list, b.event));
+					       b.queue, image, b.blocking, origin, region, row,
+					       slice, ptr, b.wait_count, b.wait_list, b.event));
 	return code;
 }
 
@@ -40,8 +40,8 @@ cl_int CL_API_CALL layer_enqueue_write_image(cl_command_queue queue, cl_mem imag
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
 		code = layer_close(&b, layer_next.clEnqueueWriteImage(
-					       queue, image, b.blocking, origin, region, row, slice,
-					       ptr, b.wait_count, b.wait_list, b.event));
+					       b.queue, image, b.blocking, origin, region, row,
+					       slice, ptr, b.wait_count, b.wait_list, b.event));
 	return code;
 }
 
@@ -62,7 +62,7 @@ cl_int CL_API_CALL layer_enqueue_copy_image(cl_command_queue queue, cl_mem src, 
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
 		code = layer_close(&b, layer_next.clEnqueueCopyImage(
-					       queue, src, dst, src_origin, dst_origin, region,
+					       b.queue, src, dst, src_origin, dst_origin, region,
 					       b.wait_count, b.wait_list, b.event));
 	return code;
 }
@@ -86,7 +86,7 @@ cl_int CL_API_CALL layer_enqueue_copy_image_to_buffer(cl_command_queue queue, cl
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
 		code = layer_close(&b, layer_next.clEnqueueCopyImageToBuffer(
-					       queue, src, dst, origin, region, offset,
+					       b.queue, src, dst, origin, region, offset,
 					       b.wait_count, b.wait_list, b.event));
 	return code;
 }
@@ -110,7 +110,7 @@ cl_int CL_API_CALL layer_enqueue_copy_buffer_to_image(cl_command_queue queue, cl
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
 		code = layer_close(&b, layer_next.clEnqueueCopyBufferToImage(
-					       queue, src, dst, offset, origin, region,
+					       b.queue, src, dst, offset, origin, region,
 					       b.wait_count, b.wait_list, b.event));
 	return code;
 }
@@ -130,7 +130,7 @@ cl_int CL_API_CALL layer_enqueue_fill_image(cl_command_queue queue, cl_mem image
 	layer_touch(&b, image, true);
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
-		code = layer_close(&b, layer_next.clEnqueueFillImage(queue, image, color, origin,
+		code = layer_close(&b, layer_next.clEnqueueFillImage(b.queue, image, color, origin,
 								     region, b.wait_count,
 								     b.wait_list, b.event));
 	return code;

@@ -14,6 +14,7 @@ struct tracked {
 	cl_event event;
 	struct layer_command *command;
 	unsigned users; /* the program's references */
+	bool over;
 };
 
 static pthread_mutex_t events_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -90,6 +91,36 @@ cl_int CL_API_CALL layer_retain_event(cl_event event)
 	return code;
 }
 
+/* Callbacks may ask an event that the program has released. Under the lock; tracked may be NULL. */
+static struct layer_command *take_if_done_with(struct tracked *tracked)
+{
+	struct layer_command *command;
+
+	if (!tracked || tracked->users || !tracked->over)
+		return NULL;
+	command = tracked->command;
+	tdelete(tracked, &events, compare);
+	free(tracked);
+	return command;
+}
+
+void layer_event_over(struct layer_command *command)
+{
+	struct layer_command *taken;
+	struct tracked *tracked;
+
+	if (!command->done)
+		return;
+	pthread_mutex_lock(&events_lock);
+	tracked = find(command->done);
+	if (tracked)
+		tracked->over = true;
+	taken = take_if_done_with(tracked);
+	pthread_mutex_unlock(&events_lock);
+	if (taken)
+		layer_command_put(taken);
+}
+
 cl_int CL_API_CALL layer_release_event(cl_event event)
 {
 	struct layer_command *command = NULL;
@@ -100,11 +131,9 @@ cl_int CL_API_CALL layer_release_event(cl_event event)
 		return layer_next.clReleaseEvent(event);
 	pthread_mutex_lock(&events_lock);
 	tracked = find(event);
-	if (tracked && !--tracked->users) {
-		command = tracked->command;
-		tdelete(tracked, &events, compare);
-		free(tracked);
-	}
+	if (tracked && tracked->users)
+		tracked->users--;
+	command = take_if_done_with(tracked);
 	pthread_mutex_unlock(&events_lock);
 	code = layer_next.clReleaseEvent(event);
 	if (command)
@@ -186,7 +215,7 @@ cl_int CL_API_CALL layer_get_event_profiling_info(cl_event event, cl_profiling_i
 	return code;
 }
 
-/* What precedes the end happens to the command itself; the end is the engine's to tell. */
+/* The engine tells: the runtime may never call back for a command that it didn't run. */
 cl_int CL_API_CALL layer_set_event_callback(cl_event event, cl_int type,
 					    void(CL_CALLBACK *notify)(cl_event, cl_int, void *),
 					    void *user_data)

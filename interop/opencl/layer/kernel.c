@@ -178,7 +178,7 @@ cl_int CL_API_CALL layer_enqueue_ndrange_kernel(cl_command_queue queue, cl_kerne
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
 		code = layer_close(&b, layer_next.clEnqueueNDRangeKernel(
-					       queue, kernel, dimensions, offset, global, local,
+					       b.queue, kernel, dimensions, offset, global, local,
 					       b.wait_count, b.wait_list, b.event));
 	return code;
 }
@@ -195,7 +195,7 @@ cl_int CL_API_CALL layer_enqueue_task(cl_command_queue queue, cl_kernel kernel, 
 	layer_kernel_touch(&b, kernel);
 	code = layer_open(&b, LAYER_AROUND);
 	if (code == CL_SUCCESS)
-		code = layer_close(&b, layer_next.clEnqueueTask(queue, kernel, b.wait_count,
+		code = layer_close(&b, layer_next.clEnqueueTask(b.queue, kernel, b.wait_count,
 								b.wait_list, b.event));
 	return code;
 }

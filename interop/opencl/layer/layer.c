@@ -19,6 +19,7 @@ static const struct _cl_icd_dispatch calls = {
 	.clGetDeviceInfo = layer_get_device_info,
 	.clCreateCommandQueue = layer_create_command_queue,
 	.clCreateCommandQueueWithProperties = layer_create_command_queue_with_properties,
+	.clRetainCommandQueue = layer_retain_command_queue,
 	.clReleaseCommandQueue = layer_release_command_queue,
 	.clCreateBuffer = layer_create_buffer,
 	.clRetainMemObject = layer_retain_mem_object,

@@ -7,7 +7,7 @@
  * access to a DMA-BUF needs around each command that touches one.
  *
  * layer_objects_lock guards the tables of objects.c and the counts of imports; no OpenCL call is made
- * under it. The engine's lock comes after a queue's; neither is held with layer_objects_lock.
+ * under it. It is never held together with another lock.
  */
 #ifndef SHM_OPENCL_LAYER_H
 #define SHM_OPENCL_LAYER_H
@@ -151,51 +151,72 @@ struct layer_callback {
 };
 
 /*
- * A command on its way. In its queue stand a marker (deps), the command itself (inner), which waits
- * for gate, and a marker that waits for done. The engine opens the gate after START and completes done
- * after END; done is what the program is given as the command's event.
+ * A command on its way. Its place in the program's queue is held by two markers, deps and tail, which
+ * waits for after. The command itself (inner) waits for gate, in a queue beside the program's, so that
+ * what fails takes nothing along that the program enqueued behind it. The engine opens the gate after
+ * START and completes done, which the program is given as the command's event, and after, after END.
  */
 struct layer_command {
-	struct layer_command *next; /* the engine's list */
+	struct layer_command *next, **link; /* one of the engine's lists */
+	struct layer_command *next_ready;   /* under the engine's lock */
+	bool ready;                         /* under the engine's lock */
+	uintptr_t id;                       /* what the runtime's callbacks are given */
 	atomic_uint refs;
 	enum layer_mode mode;
 	cl_command_queue queue;
 	cl_command_type type;
-	cl_event deps, gate, inner, done; /* deps and gate may be NULL */
-	enum layer_phase phase;           /* the engine's alone */
-	bool started;                     /* the engine's alone: uses are counted */
-	atomic_int status;                /* of done: CL_QUEUED until it is over */
-	struct layer_callback *callbacks; /* under the engine's lock */
+	cl_event deps, gate, inner, after, tail, done; /* all but inner and after may be NULL */
+	cl_event *waits;                               /* the program's list, retained */
+	size_t wait_count, waited;                     /* waited: the engine's alone */
+	enum layer_phase phase;                        /* the engine's alone */
+	int64_t buried_ms;                             /* the engine's alone */
+	atomic_int status;                             /* of done: CL_QUEUED until it is over */
+	struct layer_callback *callbacks;              /* under the engine's lock */
 	size_t use_count;
 	struct layer_use uses[];
 };
 
 void layer_command_get(struct layer_command *command);
 void layer_command_put(struct layer_command *command);
+void layer_command_put_uses(struct layer_command *command);
 /* Hand a command over: the engine takes a reference. CL error when there is no thread to do it. */
 cl_int layer_engine_ready(void);
 void layer_engine_add(struct layer_command *command);
 /* Give the engine the last reference of an import that still holds brackets; false: it can't take it. */
 bool layer_engine_abandon(struct layer_import *import);
-/* Have notify called when the command is over, for whichever progress it was asked. CL error. */
+/* Have notify called when the command has got as far as type, or failed. CL error. */
 cl_int layer_engine_notify(struct layer_command *command, cl_int type,
 			   void(CL_CALLBACK *notify)(cl_event, cl_int, void *), void *user_data);
 void layer_engine_stop(void);
+
+/* ---- command.c: a command's syncs; the engine's thread only ---- */
+
+/* CL_COMPLETE, or an error with all given back. */
+cl_int layer_command_start(struct layer_command *command);
+/* The command is over with the status; that of the command and its syncs. */
+cl_int layer_command_end(struct layer_command *command, cl_int status);
+/*
+ * Whether fences of devices are still to be waited for. Their descriptors are added to fds while there
+ * is room.
+ */
+struct pollfd;
+bool layer_command_is_fenced(const struct layer_command *command, struct pollfd *fds, size_t room,
+			     size_t *count);
 
 /* ---- bracket.c: from a call to a command ---- */
 
 /*
  * Use: layer_begin, layer_touch for each object, layer_open; if that succeeds the call itself with
- * blocking, wait_count, wait_list and event of the bracket, then layer_close with its result, whose
+ * queue, blocking, wait_count, wait_list and event of the bracket, then layer_close with its result, whose
  * value is the call's. Where nothing that is touched wants a bracket, all is as the program gave it.
  */
 struct layer_bracket {
+	cl_command_queue queue; /* for the call; between open and close it may be another */
 	cl_bool blocking;
 	cl_uint wait_count;
 	const cl_event *wait_list;
 	cl_event *event;
 	/* bracket.c's own */
-	cl_command_queue queue;
 	cl_command_type type;
 	enum layer_mode mode;
 	cl_int code;
@@ -223,14 +244,15 @@ cl_int layer_close(struct layer_bracket *bracket, cl_int code);
 bool layer_queue_is_unordered(cl_command_queue queue);
 /* The event of the last barrier in an out-of-order queue while it isn't complete, for the caller to release. */
 cl_event layer_queue_barrier(cl_command_queue queue);
-/* Commands of a bracket follow one another without another thread's between them. */
-void layer_queue_lock(cl_command_queue queue);
-void layer_queue_unlock(cl_command_queue queue);
+/* The queue that commands run in which have their place in this one; for the caller to release. */
+cl_command_queue layer_queue_beside(cl_command_queue queue);
 
 /* ---- event.c ---- */
 
 /* Have done answer as the command's own event. The program holds one reference. CL error. */
 cl_int layer_event_add(struct layer_command *command);
+/* The command is over and its callbacks have been called. */
+void layer_event_over(struct layer_command *command);
 
 /* ---- stats.c ---- */
 

@@ -39,13 +39,11 @@ static bool prepare(struct layer_bracket *b, cl_mem mem, cl_map_flags flags, str
 	return true;
 }
 
-static void remember(cl_command_queue queue, cl_mem mem, void *address, struct layer_map *map)
+/* The record takes over the map, and its reference of the queue. */
+static void keep(cl_mem mem, struct layer_map *map)
 {
 	struct layer_mem *record;
 
-	layer_next.clRetainCommandQueue(queue);
-	map->address = address;
-	map->queue = queue;
 	pthread_mutex_lock(&layer_objects_lock);
 	record = layer_mem_find(mem);
 	map->next = record->maps;
@@ -53,16 +51,64 @@ static void remember(cl_command_queue queue, cl_mem mem, void *address, struct l
 	pthread_mutex_unlock(&layer_objects_lock);
 }
 
-static void *mapped(struct layer_bracket *b, cl_mem mem, void *address, cl_int code,
-		    struct layer_map *map, cl_int *errcode_ret)
+static void remember(cl_command_queue queue, cl_mem mem, void *address, struct layer_map *map)
 {
-	cl_command_queue queue = b->queue;
+	layer_next.clRetainCommandQueue(queue);
+	map->address = address;
+	map->queue = queue;
+	keep(mem, map);
+}
 
-	if (code == CL_SUCCESS && map)
+/* Takes the map at the address out of the record, any if address is NULL. */
+static struct layer_map *take(cl_mem mem, const void *address)
+{
+	struct layer_map **link, *map = NULL;
+	struct layer_mem *record;
+
+	pthread_mutex_lock(&layer_objects_lock);
+	record = layer_mem_find(mem);
+	if (record) {
+		link = &record->maps;
+		while (*link && address && (*link)->address != address)
+			link = &(*link)->next;
+		map = *link;
+		if (map)
+			*link = map->next;
+	}
+	pthread_mutex_unlock(&layer_objects_lock);
+	return map;
+}
+
+static void map_free(struct layer_map *map)
+{
+	layer_next.clReleaseCommandQueue(map->queue);
+	free(map);
+}
+
+/* A blocking call has told the program that nothing is mapped. The map had no bracket to end. */
+static void take_back(cl_command_queue queue, cl_mem mem, void *address)
+{
+	struct layer_map *map = take(mem, address);
+
+	if (!map)
+		return;
+	layer_next.clEnqueueUnmapMemObject(queue, mem, address, 0, NULL, NULL);
+	layer_next.clFlush(queue);
+	map_free(map);
+}
+
+static void *mapped(struct layer_bracket *b, cl_command_queue queue, cl_mem mem, void *address,
+		    cl_int code, struct layer_map *map, cl_int *errcode_ret)
+{
+	bool enqueued = code == CL_SUCCESS && map;
+
+	if (enqueued)
 		remember(queue, mem, address, map);
 	else
 		free(map);
 	code = layer_close(b, code);
+	if (code != CL_SUCCESS && enqueued)
+		take_back(queue, mem, address);
 	if (errcode_ret)
 		*errcode_ret = code;
 	return code == CL_SUCCESS ? address : NULL;
@@ -94,9 +140,9 @@ void *CL_API_CALL layer_enqueue_map_buffer(cl_command_queue queue, cl_mem buffer
 	code = layer_open(&b, LAYER_BEGIN);
 	if (code != CL_SUCCESS)
 		return refused(map, code, errcode_ret);
-	address = layer_next.clEnqueueMapBuffer(queue, buffer, b.blocking, flags, offset, size,
+	address = layer_next.clEnqueueMapBuffer(b.queue, buffer, b.blocking, flags, offset, size,
 						b.wait_count, b.wait_list, b.event, &code);
-	return mapped(&b, buffer, address, code, map, errcode_ret);
+	return mapped(&b, queue, buffer, address, code, map, errcode_ret);
 }
 
 void *CL_API_CALL layer_enqueue_map_image(cl_command_queue queue, cl_mem image, cl_bool blocking,
@@ -119,93 +165,71 @@ void *CL_API_CALL layer_enqueue_map_image(cl_command_queue queue, cl_mem image, 
 	code = layer_open(&b, LAYER_BEGIN);
 	if (code != CL_SUCCESS)
 		return refused(map, code, errcode_ret);
-	address = layer_next.clEnqueueMapImage(queue, image, b.blocking, flags, origin, region, row,
-					       slice, b.wait_count, b.wait_list, b.event, &code);
-	return mapped(&b, image, address, code, map, errcode_ret);
+	address =
+		layer_next.clEnqueueMapImage(b.queue, image, b.blocking, flags, origin, region, row,
+					     slice, b.wait_count, b.wait_list, b.event, &code);
+	return mapped(&b, queue, image, address, code, map, errcode_ret);
 }
 
-/* Takes the map at the address out of the record, any if address is NULL. */
-static struct layer_map *take(cl_mem mem, const void *address)
+/* *map, which may be NULL, is freed and NULL once it is unmapped. */
+static cl_int unmap(cl_command_queue queue, cl_mem mem, void *address, struct layer_map **map,
+		    cl_uint wait_count, const cl_event *wait_list, cl_event *event)
 {
-	struct layer_map **link, *map = NULL;
-	struct layer_mem *record;
+	struct layer_import *import = *map ? layer_mem_import(mem) : NULL;
+	struct layer_bracket b;
+	cl_int code;
 
-	pthread_mutex_lock(&layer_objects_lock);
-	record = layer_mem_find(mem);
-	if (record) {
-		link = &record->maps;
-		while (*link && address && (*link)->address != address)
-			link = &(*link)->next;
-		map = *link;
-		if (map)
-			*link = map->next;
+	layer_begin(&b, queue, CL_COMMAND_UNMAP_MEM_OBJECT, CL_FALSE, wait_count, wait_list, event);
+	if (import && import->bracketed && !import->external)
+		layer_touch_import(&b, import, (*map)->write);
+	else if (import)
+		layer_import_put(import);
+	code = layer_open(&b, LAYER_FINISH);
+	if (code != CL_SUCCESS)
+		return code;
+	code = layer_next.clEnqueueUnmapMemObject(b.queue, mem, address, b.wait_count, b.wait_list,
+						  b.event);
+	if (code == CL_SUCCESS && *map) {
+		map_free(*map);
+		*map = NULL;
 	}
-	pthread_mutex_unlock(&layer_objects_lock);
-	return map;
-}
-
-static void map_free(struct layer_map *map)
-{
-	layer_next.clReleaseCommandQueue(map->queue);
-	free(map);
+	return layer_close(&b, code);
 }
 
 cl_int CL_API_CALL layer_enqueue_unmap_mem_object(cl_command_queue queue, cl_mem mem, void *address,
 						  cl_uint wait_count, const cl_event *wait_list,
 						  cl_event *event)
 {
-	struct layer_import *import;
-	struct layer_bracket b;
 	struct layer_map *map;
 	cl_int code;
 
 	if (layer_idle())
 		return layer_next.clEnqueueUnmapMemObject(queue, mem, address, wait_count,
 							  wait_list, event);
-	layer_begin(&b, queue, CL_COMMAND_UNMAP_MEM_OBJECT, CL_FALSE, wait_count, wait_list, event);
 	map = address ? take(mem, address) : NULL;
-	import = map ? layer_mem_import(mem) : NULL;
-	if (import && import->bracketed && !import->external)
-		layer_touch_import(&b, import, map->write);
-	else if (import)
-		layer_import_put(import);
-	code = layer_open(&b, LAYER_FINISH);
-	if (code == CL_SUCCESS) {
-		code = layer_next.clEnqueueUnmapMemObject(queue, mem, address, b.wait_count,
-							  b.wait_list, b.event);
-		if (code != CL_SUCCESS && map) {
-			remember(map->queue, mem, address, map);
-			layer_next.clReleaseCommandQueue(queue);
-			map = NULL;
-		}
-		code = layer_close(&b, code);
-	}
+	code = unmap(queue, mem, address, &map, wait_count, wait_list, event);
 	if (map)
-		map_free(map);
+		keep(mem, map);
 	return code;
 }
 
-/* The program's last reference of mem is about to go. */
+/*
+ * The program's last reference of mem is about to go. What is enqueued has references of its own, so
+ * nothing is waited for: that might be for something the program does next.
+ */
 static void unmap_all(cl_mem mem)
 {
 	struct layer_map *map;
-	cl_command_queue queue;
-	cl_int code;
-	void *address;
 
 	while ((map = take(mem, NULL)) != NULL) {
-		queue = map->queue;
-		address = map->address;
-		map->next = NULL;
-		pthread_mutex_lock(&layer_objects_lock);
-		layer_mem_find(mem)->maps = map;
-		pthread_mutex_unlock(&layer_objects_lock);
+		cl_command_queue queue = map->queue;
+
 		layer_next.clRetainCommandQueue(queue);
-		code = layer_enqueue_unmap_mem_object(queue, mem, address, 0, NULL, NULL);
-		layer_next.clFinish(queue);
+		unmap(queue, mem, map->address, &map, 0, NULL, NULL);
+		if (map)
+			map_free(map);
+		layer_next.clFlush(queue);
 		layer_next.clReleaseCommandQueue(queue);
-		if (code != CL_SUCCESS)
-			return;
 	}
 }
 

@@ -1,41 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Out-of-order queues: what a barrier holds back has to be held back before its START, too. */
+/*
+ * What we know of the program's queues: the queue beside each in which bracketed commands run, and the
+ * last barrier of those that are out of order: what it holds back has to be held back before its
+ * START, too.
+ */
 #include <search.h>
 #include <stdlib.h>
 
 #include "calls.h"
 #include "layer.h"
 
-struct barrier {
+struct queue {
 	cl_command_queue queue;
-	cl_event event;
+	unsigned users; /* the program's references */
+	cl_command_queue beside;
+	cl_event barrier; /* keeps the queue on some runtimes */
 };
 
+/* Guards the table. No OpenCL call but a retain is made under it. */
+static pthread_mutex_t queues_lock = PTHREAD_MUTEX_INITIALIZER;
+static void *queues;
+
+/* Barriers of two threads are remembered in the order in which they were enqueued. */
 static pthread_mutex_t barriers_lock = PTHREAD_MUTEX_INITIALIZER;
-static void *barriers;
-
-static pthread_mutex_t queue_locks[] = {
-	PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
-	PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
-	PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
-};
-
-static pthread_mutex_t *lock_of(cl_command_queue queue)
-{
-	size_t count = sizeof(queue_locks) / sizeof(queue_locks[0]);
-
-	return &queue_locks[((uintptr_t)queue >> 6) % count];
-}
-
-void layer_queue_lock(cl_command_queue queue)
-{
-	pthread_mutex_lock(lock_of(queue));
-}
-
-void layer_queue_unlock(cl_command_queue queue)
-{
-	pthread_mutex_unlock(lock_of(queue));
-}
 
 bool layer_queue_is_unordered(cl_command_queue queue)
 {
@@ -48,10 +35,42 @@ bool layer_queue_is_unordered(cl_command_queue queue)
 
 static int compare(const void *left, const void *right)
 {
-	const struct barrier *a = left, *b = right;
+	const struct queue *a = left, *b = right;
 
 	return ((uintptr_t)a->queue > (uintptr_t)b->queue) -
 	       ((uintptr_t)a->queue < (uintptr_t)b->queue);
+}
+
+static struct queue *find(cl_command_queue queue)
+{
+	const struct queue key = { .queue = queue };
+	void *found = tfind(&key, &queues, compare);
+
+	return found ? *(struct queue **)found : NULL;
+}
+
+/* Under the lock. One that wasn't seen being made is taken to have one reference. NULL without memory. */
+static struct queue *find_or_add(cl_command_queue queue)
+{
+	struct queue *record = find(queue);
+
+	if (record)
+		return record;
+	record = calloc(1, sizeof(*record));
+	if (!record)
+		return NULL;
+	record->queue = queue;
+	record->users = 1;
+	if (tsearch(record, &queues, compare))
+		return record;
+	free(record);
+	return NULL;
+}
+
+static void release_event(cl_event event)
+{
+	if (event)
+		layer_next.clReleaseEvent(event);
 }
 
 static bool is_over(cl_event event)
@@ -60,77 +79,111 @@ static bool is_over(cl_event event)
 
 	return layer_next.clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(status),
 					 &status, NULL) == CL_SUCCESS &&
-	       status == CL_COMPLETE;
+	       status <= CL_COMPLETE;
 }
 
-/* Takes the record out. The event is the caller's. */
-static cl_event take(cl_command_queue queue)
+/* Forget the barrier if it is still the last one. */
+static void drop_barrier(cl_command_queue queue, cl_event barrier)
 {
-	struct barrier key = { .queue = queue }, *barrier = NULL;
-	cl_event event = NULL;
-	void *found;
+	struct queue *record;
 
-	pthread_mutex_lock(&barriers_lock);
-	found = tfind(&key, &barriers, compare);
-	if (found) {
-		barrier = *(struct barrier **)found;
-		tdelete(&key, &barriers, compare);
-	}
-	pthread_mutex_unlock(&barriers_lock);
-	if (barrier)
-		event = barrier->event;
-	free(barrier);
-	return event;
-}
-
-/* Takes the event over. */
-static void put(cl_command_queue queue, cl_event event)
-{
-	struct barrier *barrier = malloc(sizeof(*barrier)), *known = NULL;
-	cl_event old = event;
-	void *found;
-
-	if (barrier) {
-		*barrier = (struct barrier){ queue, event };
-		pthread_mutex_lock(&barriers_lock);
-		found = tsearch(barrier, &barriers, compare);
-		if (found) {
-			known = *(struct barrier **)found;
-			old = NULL;
-		}
-		if (known && known != barrier) {
-			old = known->event;
-			known->event = event;
-		}
-		pthread_mutex_unlock(&barriers_lock);
-		if (known != barrier)
-			free(barrier);
-	}
-	if (old)
-		layer_next.clReleaseEvent(old);
+	pthread_mutex_lock(&queues_lock);
+	record = find(queue);
+	if (record && record->barrier == barrier)
+		record->barrier = NULL;
+	else
+		barrier = NULL;
+	pthread_mutex_unlock(&queues_lock);
+	release_event(barrier);
 }
 
 cl_event layer_queue_barrier(cl_command_queue queue)
 {
-	cl_event event = take(queue);
+	struct queue *record;
+	cl_event barrier = NULL;
 
-	if (!event)
-		return NULL;
-	if (is_over(event)) {
-		layer_next.clReleaseEvent(event);
-		return NULL;
-	}
-	layer_next.clRetainEvent(event);
-	put(queue, event);
-	return event;
+	pthread_mutex_lock(&queues_lock);
+	record = find(queue);
+	if (record && record->barrier && layer_next.clRetainEvent(record->barrier) == CL_SUCCESS)
+		barrier = record->barrier;
+	pthread_mutex_unlock(&queues_lock);
+	if (!barrier || !is_over(barrier))
+		return barrier;
+	drop_barrier(queue, barrier);
+	release_event(barrier);
+	return NULL;
 }
 
-static void forget(cl_command_queue queue)
+/* Takes the event over. */
+static void set_barrier(cl_command_queue queue, cl_event barrier)
 {
-	cl_event event = take(queue);
+	struct queue *record;
+	cl_event old = barrier;
 
-	if (event)
-		layer_next.clReleaseEvent(event);
+	pthread_mutex_lock(&queues_lock);
+	record = find_or_add(queue);
+	if (record) {
+		old = record->barrier;
+		record->barrier = barrier;
+	}
+	pthread_mutex_unlock(&queues_lock);
+	release_event(old);
+}
+
+/* Out of order where the device can: nothing in it waits for anything but its gate. */
+static cl_command_queue make_beside(cl_command_queue queue)
+{
+	cl_command_queue_properties properties = 0;
+	cl_context context = NULL;
+	cl_device_id device = NULL;
+	cl_command_queue beside;
+	cl_int code;
+
+	layer_next.clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof(context), &context, NULL);
+	layer_next.clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof(device), &device, NULL);
+	layer_next.clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof(properties),
+					 &properties, NULL);
+	properties &= CL_QUEUE_PROFILING_ENABLE;
+	beside = layer_next.clCreateCommandQueue(
+		context, device, properties | CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &code);
+	return beside ? beside
+		      : layer_next.clCreateCommandQueue(context, device, properties, &code);
+}
+
+static cl_command_queue known_beside(cl_command_queue queue)
+{
+	cl_command_queue beside = NULL;
+	struct queue *record;
+
+	pthread_mutex_lock(&queues_lock);
+	record = find(queue);
+	if (record && record->beside &&
+	    layer_next.clRetainCommandQueue(record->beside) == CL_SUCCESS)
+		beside = record->beside;
+	pthread_mutex_unlock(&queues_lock);
+	return beside;
+}
+
+cl_command_queue layer_queue_beside(cl_command_queue queue)
+{
+	cl_command_queue beside = known_beside(queue), spare;
+	struct queue *record;
+
+	if (beside)
+		return beside;
+	spare = make_beside(queue);
+	if (!spare)
+		return NULL;
+	pthread_mutex_lock(&queues_lock);
+	record = find_or_add(queue);
+	if (record && !record->beside) {
+		record->beside = spare;
+		spare = NULL;
+	}
+	pthread_mutex_unlock(&queues_lock);
+	if (spare)
+		layer_next.clReleaseCommandQueue(spare);
+	return known_beside(queue);
 }
 
 cl_int CL_API_CALL layer_enqueue_barrier_with_wait_list(cl_command_queue queue, cl_uint wait_count,
@@ -141,16 +194,16 @@ cl_int CL_API_CALL layer_enqueue_barrier_with_wait_list(cl_command_queue queue, 
 
 	if (!queue || !layer_queue_is_unordered(queue))
 		return layer_next.clEnqueueBarrierWithWaitList(queue, wait_count, wait_list, event);
-	layer_queue_lock(queue);
+	pthread_mutex_lock(&barriers_lock);
 	code = layer_next.clEnqueueBarrierWithWaitList(queue, wait_count, wait_list, &ours);
 	if (code == CL_SUCCESS) {
 		if (event) {
 			layer_next.clRetainEvent(ours);
 			*event = ours;
 		}
-		put(queue, ours);
+		set_barrier(queue, ours);
 	}
-	layer_queue_unlock(queue);
+	pthread_mutex_unlock(&barriers_lock);
 	return code;
 }
 
@@ -170,36 +223,80 @@ cl_int CL_API_CALL layer_enqueue_wait_for_events(cl_command_queue queue, cl_uint
 	return layer_enqueue_barrier_with_wait_list(queue, count, events, NULL);
 }
 
-/* A barrier's event may keep the queue, so it goes before the queue's last reference. */
+cl_int CL_API_CALL layer_retain_command_queue(cl_command_queue queue)
+{
+	cl_int code = layer_next.clRetainCommandQueue(queue);
+	struct queue *record;
+
+	if (code != CL_SUCCESS)
+		return code;
+	pthread_mutex_lock(&queues_lock);
+	record = find(queue);
+	if (record)
+		record->users++;
+	pthread_mutex_unlock(&queues_lock);
+	return CL_SUCCESS;
+}
+
+static void forget(struct queue *record)
+{
+	release_event(record->barrier);
+	if (record->beside)
+		layer_next.clReleaseCommandQueue(record->beside);
+	free(record);
+}
+
+/* Takes the record out with the last of the references that go. NULL while there are others. */
+static struct queue *take(cl_command_queue queue, bool all)
+{
+	struct queue *record;
+
+	pthread_mutex_lock(&queues_lock);
+	record = find(queue);
+	if (record && !all && --record->users)
+		record = NULL;
+	if (record)
+		tdelete(record, &queues, compare);
+	pthread_mutex_unlock(&queues_lock);
+	return record;
+}
+
+/* The barrier and the queue beside go first: they may keep the queue, and its context. */
 cl_int CL_API_CALL layer_release_command_queue(cl_command_queue queue)
 {
-	cl_event event = queue ? layer_queue_barrier(queue) : NULL;
+	struct queue *record = queue ? take(queue, false) : NULL;
 
-	if (event)
-		layer_next.clReleaseEvent(event);
+	if (record)
+		forget(record);
 	return layer_next.clReleaseCommandQueue(queue);
 }
 
 /* A new queue may have the address of one that is gone. */
+static cl_command_queue made(cl_command_queue queue)
+{
+	struct queue *record = queue ? take(queue, true) : NULL;
+
+	if (record)
+		forget(record);
+	if (!queue)
+		return NULL;
+	pthread_mutex_lock(&queues_lock);
+	(void)find_or_add(queue);
+	pthread_mutex_unlock(&queues_lock);
+	return queue;
+}
+
 cl_command_queue CL_API_CALL layer_create_command_queue(cl_context context, cl_device_id device,
 							cl_command_queue_properties properties,
 							cl_int *errcode_ret)
 {
-	cl_command_queue queue;
-
-	queue = layer_next.clCreateCommandQueue(context, device, properties, errcode_ret);
-	forget(queue);
-	return queue;
+	return made(layer_next.clCreateCommandQueue(context, device, properties, errcode_ret));
 }
 
 cl_command_queue CL_API_CALL layer_create_command_queue_with_properties(
 	cl_context context, cl_device_id device, const cl_queue_properties *properties,
 	cl_int *errcode_ret)
 {
-	cl_command_queue queue;
-
-	queue = layer_next.clCreateCommandQueueWithProperties(context, device, properties,
-							      errcode_ret);
-	forget(queue);
-	return queue;
+	return made(layer_next.clCreateCommandQueueWithProperties(context, device, properties,
+								  errcode_ret));
 }
