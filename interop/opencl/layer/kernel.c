@@ -19,6 +19,7 @@ struct kernel {
 
 /* Guards the table and the records. A kernel's arguments are set by one thread at a time anyway. */
 static pthread_mutex_t kernels_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t *const layer_kernels_guard = &kernels_lock;
 static void *kernels;
 
 static int compare(const void *left, const void *right)
@@ -159,6 +160,27 @@ void layer_kernel_touch(struct layer_bracket *bracket, cl_kernel kernel)
 		if (argument.mem)
 			layer_touch(bracket, argument.mem, argument.may_write);
 	}
+}
+
+bool layer_kernel_has_import(cl_kernel kernel)
+{
+	struct layer_import *import = NULL;
+	struct kernel *record;
+	cl_mem mem;
+
+	for (cl_uint i = 0; !import; i++) {
+		pthread_mutex_lock(&kernels_lock);
+		record = find(kernel);
+		if (!record || i >= record->count) {
+			pthread_mutex_unlock(&kernels_lock);
+			return false;
+		}
+		mem = record->arguments[i].mem;
+		pthread_mutex_unlock(&kernels_lock);
+		import = mem ? layer_mem_import(mem) : NULL;
+	}
+	layer_import_put(import);
+	return true;
 }
 
 cl_int CL_API_CALL layer_enqueue_ndrange_kernel(cl_command_queue queue, cl_kernel kernel,

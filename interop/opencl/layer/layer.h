@@ -83,7 +83,10 @@ cl_int layer_import_fd(int fd, size_t size, struct layer_import **ret_import);
 cl_int layer_import_host(void *address, size_t size, struct layer_import **ret_import);
 void layer_import_get(struct layer_import *import);
 void layer_import_put(struct layer_import *import);
-/* False once the memory became smaller than what was imported: touching it would be a SIGBUS. */
+/*
+ * False once the memory became smaller than what was imported, as touching it would be a SIGBUS, and
+ * in a child after fork, where no command ever ends.
+ */
 bool layer_import_is_whole(const struct layer_import *import);
 
 /* The engine's thread only. An errno value, not negative; 0 when done. */
@@ -103,8 +106,9 @@ struct layer_mem {
 	cl_mem mem;
 	struct layer_import *import;
 	cl_mem_flags flags; /* as the program gave them */
-	cl_mem parent;      /* the buffer an image was made of; NULL where the runtime knows */
+	cl_mem parent;      /* retained: the buffer of an image; NULL where the runtime knows */
 	unsigned users;     /* the program's references */
+	bool silent; /* goes with the last of them: the runtime doesn't tell when it destroys it */
 	struct layer_map *maps;
 	size_t property_count; /* the ending 0 included */
 	cl_mem_properties *properties;
@@ -113,10 +117,12 @@ struct layer_mem {
 extern pthread_mutex_t layer_objects_lock;
 
 /*
- * Remember that mem stands for the import, whose reference is taken over also when this fails. The
- * record goes when the runtime destroys mem. CL error.
+ * Remember that mem stands for the import. Its reference and the parent's are taken over, also when
+ * this fails. The record goes when the runtime destroys mem. CL error.
  */
 cl_int layer_mem_add(const struct layer_mem *record);
+/* The program's last reference of a silent one goes. */
+void layer_mem_forget(cl_mem mem);
 /* Under layer_objects_lock, and valid as long as it is held. NULL if it isn't ours. */
 struct layer_mem *layer_mem_find(cl_mem mem);
 /* The import of a cl_mem with a reference, or NULL. Takes the lock. */
@@ -127,6 +133,7 @@ struct layer_import *layer_mem_import(cl_mem mem);
 struct layer_bracket;
 /* Touch what the kernel's arguments are. */
 void layer_kernel_touch(struct layer_bracket *bracket, cl_kernel kernel);
+bool layer_kernel_has_import(cl_kernel kernel);
 
 /* ---- engine.c: syncs at the right moment ---- */
 
@@ -273,9 +280,31 @@ void layer_stats_add(enum layer_count which);
 /* Whether the device works on host memory in place: buffers, and images. Asked once, then known. */
 bool layer_device_shares(cl_device_id device);
 bool layer_device_shares_images(cl_device_id device);
+/* In a list of extensions. None of the names asked for is the end of another extension's. */
+bool layer_has_word(const char *text, const char *word);
 /* Whether the implementation has an extension itself. */
 bool layer_device_has(cl_device_id device, const char *extension);
 bool layer_device_imports_dmabuf(cl_device_id device);
+/* The version of an extension that the implementation has; 0 where it doesn't tell. */
+cl_version layer_device_version(cl_device_id device, const char *extension);
+
+/* ---- command_buffer.c ---- */
+
+/* What stands for a function of the implementation's cl_khr_command_buffer; NULL: the function itself. */
+void *layer_command_buffer_function(cl_platform_id platform, const char *name);
+
+/* ---- fork.c ---- */
+
+/* The child has the objects and none of the threads: neither the runtime's nor the engine's. */
+extern atomic_bool layer_forked;
+
+/* Locks of the files, for fork(). */
+extern pthread_mutex_t *const layer_probe_guard,
+	*const layer_barriers_guard, *const layer_engine_guard, *const layer_events_guard,
+									*const layer_kernels_guard;
+void layer_guard_forks(void);
+/* In a child: nobody holds a queue any more. */
+void layer_queue_renew_locks(void);
 
 /* ---- layer.c ---- */
 
@@ -290,6 +319,9 @@ cl_mem layer_make_buffer(cl_context context, const struct layer_mem *wanted, siz
 			 cl_int *ret_code);
 cl_mem layer_make_image(cl_context context, const struct layer_mem *wanted,
 			const cl_image_format *format, const cl_image_desc *desc, cl_int *ret_code);
+/* Bytes of a pixel; 0 for a format that OpenCL doesn't have. */
+size_t layer_pixel_size(const cl_image_format *format);
+/* Of a 2D image, with the pitch filled in that the program left out; 0 where that can't be. */
 size_t layer_image_size(const cl_image_format *format, cl_image_desc *desc);
 /* For the caller to free(). CL error. */
 cl_int layer_context_devices(cl_context context, cl_device_id **ret_devices, size_t *ret_count);

@@ -18,9 +18,10 @@ struct verdict {
 };
 
 static pthread_mutex_t verdicts_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t *const layer_probe_guard = &verdicts_lock;
 static struct verdict *verdicts;
 
-static bool has_word(const char *text, const char *word)
+bool layer_has_word(const char *text, const char *word)
 {
 	size_t length = strlen(word);
 
@@ -30,7 +31,6 @@ static bool has_word(const char *text, const char *word)
 	return false;
 }
 
-/* Each of the names asked for is the beginning of no other extension's end. */
 bool layer_device_has(cl_device_id device, const char *extension)
 {
 	bool found = false;
@@ -42,9 +42,28 @@ bool layer_device_has(cl_device_id device, const char *extension)
 	text = calloc(size + 1, 1);
 	if (text && layer_next.clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, size, text, NULL) ==
 			    CL_SUCCESS)
-		found = has_word(text, extension);
+		found = layer_has_word(text, extension);
 	free(text);
 	return found;
+}
+
+cl_version layer_device_version(cl_device_id device, const char *extension)
+{
+	cl_name_version *list;
+	cl_version version = 0;
+	size_t size = 0;
+
+	if (layer_next.clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS_WITH_VERSION, 0, NULL, &size) !=
+	    CL_SUCCESS)
+		return 0;
+	list = calloc(1, size + 1);
+	if (list && layer_next.clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS_WITH_VERSION, size,
+					       list, NULL) == CL_SUCCESS)
+		for (size_t i = 0; i < size / sizeof(list[0]); i++)
+			if (!strncmp(list[i].name, extension, sizeof(list[i].name)))
+				version = list[i].version;
+	free(list);
+	return version;
 }
 
 bool layer_device_imports_dmabuf(cl_device_id device)

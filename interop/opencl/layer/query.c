@@ -7,6 +7,9 @@
 #include "layer.h"
 #include "private.h"
 
+/* Of version 0.9.3, which Debian's headers are older than. */
+#define ASSUME_LINEAR_IMAGES_HANDLE_TYPES 0x2052
+
 static const struct extension {
 	const char *name;
 	bool external; /* of cl_khr_external_memory */
@@ -16,7 +19,7 @@ static const struct extension {
 	{ "cl_arm_import_memory", false, false, CL_MAKE_VERSION(1, 1, 0) },
 	{ "cl_arm_import_memory_dma_buf", false, false, CL_MAKE_VERSION(1, 1, 0) },
 	{ "cl_arm_import_memory_host", false, false, CL_MAKE_VERSION(1, 1, 0) },
-	{ "cl_khr_external_memory", true, false, CL_MAKE_VERSION(1, 0, 0) },
+	{ "cl_khr_external_memory", true, false, CL_MAKE_VERSION(1, 0, 1) },
 	{ "cl_khr_external_memory_dma_buf", true, false, CL_MAKE_VERSION(1, 0, 0) },
 	{ LIBSHM_CL_LAYER_EXTENSION, false, true, CL_MAKE_VERSION(1, 0, 0) },
 };
@@ -105,7 +108,7 @@ static cl_int answer_names(const struct question *question, unsigned added, size
 		return code;
 	length = strlen(text);
 	for (unsigned i = 0; i < EXTENSIONS; i++) {
-		if (!(added & (1U << i)))
+		if (!(added & (1U << i)) || layer_has_word(text, extensions[i].name))
 			continue;
 		if (length && text[length - 1] != ' ')
 			text[length++] = ' ';
@@ -115,6 +118,18 @@ static cl_int answer_names(const struct question *question, unsigned added, size
 	code = layer_answer(text, length + 1, size, value, ret_size);
 	free(text);
 	return code;
+}
+
+static bool has_version(const char *list, size_t length, const char *name)
+{
+	cl_name_version entry;
+
+	for (size_t at = 0; at + sizeof(entry) <= length; at += sizeof(entry)) {
+		memcpy(&entry, list + at, sizeof(entry));
+		if (!strncmp(entry.name, name, sizeof(entry.name)))
+			return true;
+	}
+	return false;
 }
 
 static cl_int answer_versions(const struct question *question, unsigned added, size_t size,
@@ -129,7 +144,7 @@ static cl_int answer_versions(const struct question *question, unsigned added, s
 	if (code != CL_SUCCESS)
 		return code;
 	for (unsigned i = 0; i < EXTENSIONS; i++) {
-		if (!(added & (1U << i)))
+		if (!(added & (1U << i)) || has_version(list, length, extensions[i].name))
 			continue;
 		entry = (cl_name_version){ .version = extensions[i].version };
 		memcpy(entry.name, extensions[i].name, strlen(extensions[i].name));
@@ -192,7 +207,8 @@ cl_int CL_API_CALL layer_get_device_info(cl_device_id device, cl_device_info nam
 	unsigned added = 0;
 
 	if (device && (name == CL_DEVICE_EXTENSIONS || name == CL_DEVICE_EXTENSIONS_WITH_VERSION ||
-		       name == CL_DEVICE_EXTERNAL_MEMORY_IMPORT_HANDLE_TYPES_KHR))
+		       name == CL_DEVICE_EXTERNAL_MEMORY_IMPORT_HANDLE_TYPES_KHR ||
+		       name == ASSUME_LINEAR_IMAGES_HANDLE_TYPES))
 		added = added_to(device);
 	if (added && name == CL_DEVICE_EXTENSIONS)
 		return answer_names(&question, added, size, value, ret_size);
@@ -221,20 +237,40 @@ static void *own_function(const char *name)
 	return NULL;
 }
 
+/* Which platform's it is isn't said: the first's that has it. */
+static void *command_function(const char *name)
+{
+	cl_platform_id platforms[32];
+	cl_uint count = 0;
+
+	if (strncmp(name, "clCommand", strlen("clCommand")) != 0 ||
+	    layer_next.clGetPlatformIDs(32, platforms, &count) != CL_SUCCESS)
+		return NULL;
+	for (cl_uint i = 0; i < count && i < 32; i++)
+		if (layer_next.clGetExtensionFunctionAddressForPlatform(platforms[i], name))
+			return layer_command_buffer_function(platforms[i], name);
+	return NULL;
+}
+
 /* A function of the implementation's own comes first. */
 void *CL_API_CALL layer_get_extension_function_address(const char *name)
 {
-	void *address = layer_next.clGetExtensionFunctionAddress(name);
+	void *address = layer_next.clGetExtensionFunctionAddress(name), *ours = NULL;
 
-	return address || !name ? address : own_function(name);
+	if (name)
+		ours = address ? command_function(name) : own_function(name);
+	return ours ? ours : address;
 }
 
 void *CL_API_CALL layer_get_extension_function_address_for_platform(cl_platform_id platform,
 								    const char *name)
 {
 	void *address = layer_next.clGetExtensionFunctionAddressForPlatform(platform, name);
+	void *ours = NULL;
 
-	return address || !name ? address : own_function(name);
+	if (name)
+		ours = address ? layer_command_buffer_function(platform, name) : own_function(name);
+	return ours ? ours : address;
 }
 
 /* The record of a cl_mem that is ours, with the properties copied out; false for any other. */
