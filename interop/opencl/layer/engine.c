@@ -25,6 +25,7 @@
 #define FEW_FDS   64
 
 static pthread_mutex_t engine_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t *const layer_engine_guard = &engine_lock;
 static struct layer_command *ready, **ready_tail = &ready; /* under engine_lock, with references */
 static void *by_id;                                        /* under engine_lock */
 static uintptr_t last_id;                                  /* under engine_lock */

@@ -18,6 +18,7 @@ struct tracked {
 };
 
 static pthread_mutex_t events_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t *const layer_events_guard = &events_lock;
 static void *events;
 
 static int compare(const void *left, const void *right)

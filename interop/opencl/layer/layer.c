@@ -11,6 +11,7 @@
 struct _cl_icd_dispatch layer_next;
 atomic_uint layer_cares;
 
+static atomic_bool initialised;
 static bool forced;
 
 /* The loader fills what is left out with the next layer's. */
@@ -100,6 +101,10 @@ CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint count, const cl_icd_dispatch
 
 	if (!target || !ret_count || !ret_dispatch || count < ENTRIES)
 		return CL_INVALID_VALUE;
+	/* Listed twice: what comes next would be ourselves, for ever. */
+	if (atomic_exchange(&initialised, true))
+		return CL_INVALID_OPERATION;
+	layer_guard_forks();
 	forced = force && !strcmp(force, "1");
 	layer_next = *target;
 	*ret_count = ENTRIES;

@@ -298,13 +298,11 @@ void *layer_command_buffer_function(cl_platform_id platform, const char *name);
 /* The child has the objects and none of the threads: neither the runtime's nor the engine's. */
 extern atomic_bool layer_forked;
 
-/* Locks of the files, for fork(). */
-extern pthread_mutex_t *const layer_probe_guard,
-	*const layer_barriers_guard, *const layer_engine_guard, *const layer_events_guard,
-									*const layer_kernels_guard;
+/* Locks of the files, for fork(): the first two are held while a runtime is called. */
+extern pthread_mutex_t *const layer_probe_guard, *const layer_barriers_guard;
+extern pthread_mutex_t *const layer_queues_guard,
+	*const layer_engine_guard, *const layer_events_guard, *const layer_kernels_guard;
 void layer_guard_forks(void);
-/* In a child: nobody holds a queue any more. */
-void layer_queue_renew_locks(void);
 
 /* ---- layer.c ---- */
 

@@ -216,6 +216,8 @@ bool layer_import_is_whole(const struct layer_import *import)
 {
 	struct stat st;
 
+	if (atomic_load(&layer_forked))
+		return false;
 	if (!import->shrinks || import->kind == LAYER_HOST)
 		return true;
 	return !fstat(import->buffer->fd, &st) && (uint64_t)st.st_size >= import->size;

@@ -19,10 +19,12 @@ struct queue {
 
 /* Guards the table. No OpenCL call but a retain is made under it. */
 static pthread_mutex_t queues_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t *const layer_queues_guard = &queues_lock;
 static void *queues;
 
 /* Barriers of two threads are remembered in the order in which they were enqueued. */
 static pthread_mutex_t barriers_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t *const layer_barriers_guard = &barriers_lock;
 
 bool layer_queue_is_unordered(cl_command_queue queue)
 {
