@@ -10,6 +10,7 @@
 
 #define ACCESS_FLAGS (CL_MEM_READ_WRITE | CL_MEM_READ_ONLY | CL_MEM_WRITE_ONLY)
 #define HOST_FLAGS   (CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_WRITE_ONLY | CL_MEM_HOST_NO_ACCESS)
+#define PTR_FLAGS    (CL_MEM_USE_HOST_PTR | CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)
 
 static bool context_can(cl_context context, bool (*can)(cl_device_id))
 {
@@ -40,6 +41,7 @@ static cl_mem forced_buffer(cl_context context, cl_mem_flags flags, size_t size,
 {
 	struct layer_mem record = { .flags = flags };
 	cl_int code = CL_INVALID_OPERATION;
+	cl_mem mem;
 	int fd;
 
 	if (flags & CL_MEM_USE_HOST_PTR || !size || !(flags & CL_MEM_COPY_HOST_PTR) != !host ||
@@ -58,8 +60,10 @@ static cl_mem forced_buffer(cl_context context, cl_mem_flags flags, size_t size,
 		return NULL;
 	if (host)
 		memcpy(record.import->address, host, size);
-	layer_stats_add(LAYER_FORCED);
-	return layer_make_buffer(context, &record, size, &code);
+	mem = layer_make_buffer(context, &record, size, &code);
+	if (mem)
+		layer_stats_add(LAYER_FORCED);
+	return mem;
 }
 
 cl_mem CL_API_CALL layer_create_buffer(cl_context context, cl_mem_flags flags, size_t size,
@@ -74,14 +78,24 @@ cl_mem CL_API_CALL layer_create_buffer(cl_context context, cl_mem_flags flags, s
 	return mem;
 }
 
-/* Have a cl_mem of an import be an import as well. NULL and a CL error otherwise, and mem is released. */
+/*
+ * Have a cl_mem of an import be an import as well, which keeps a parent that the runtime doesn't know
+ * of. NULL and a CL error otherwise, and mem is released.
+ */
 static cl_mem inherit(cl_mem mem, struct layer_import *import, cl_mem_flags flags, cl_mem parent,
 		      cl_int *ret_code)
 {
+	cl_mem_object_type type = 0;
 	struct layer_mem record = {
 		.mem = mem, .import = import, .flags = flags, .parent = parent
 	};
 
+	/* PoCL 3.1 calls no destructors of these. They keep their buffer, and so the import. */
+	layer_next.clGetMemObjectInfo(mem, CL_MEM_TYPE, sizeof(type), &type, NULL);
+	record.silent = type == CL_MEM_OBJECT_IMAGE1D_BUFFER;
+
+	if (parent)
+		layer_next.clRetainMemObject(parent);
 	*ret_code = layer_mem_add(&record);
 	if (*ret_code == CL_SUCCESS)
 		return mem;
@@ -89,22 +103,39 @@ static cl_mem inherit(cl_mem mem, struct layer_import *import, cl_mem_flags flag
 	return NULL;
 }
 
-/* What isn't said is as in the buffer. */
-static cl_mem_flags inherited_flags(cl_mem buffer, cl_mem_flags flags)
+static cl_mem_flags flags_of(cl_mem buffer)
 {
 	struct layer_mem *record;
-	cl_mem_flags from = 0;
+	cl_mem_flags flags = 0;
 
 	pthread_mutex_lock(&layer_objects_lock);
 	record = layer_mem_find(buffer);
 	if (record)
-		from = record->flags;
+		flags = record->flags;
 	pthread_mutex_unlock(&layer_objects_lock);
+	return flags;
+}
+
+/* What isn't said is as in the buffer. */
+static cl_mem_flags inherited_flags(cl_mem_flags from, cl_mem_flags flags)
+{
 	if (!(flags & ACCESS_FLAGS))
 		flags |= from & ACCESS_FLAGS;
 	if (!(flags & HOST_FLAGS))
 		flags |= from & HOST_FLAGS;
-	return flags;
+	return flags | (from & PTR_FLAGS);
+}
+
+/* Whether flags allow no more than the buffer's do. */
+static bool may_inherit(cl_mem_flags from, cl_mem_flags flags)
+{
+	return layer_flags_are_valid(flags) &&
+	       !((from & CL_MEM_WRITE_ONLY) && (flags & (CL_MEM_READ_WRITE | CL_MEM_READ_ONLY))) &&
+	       !((from & CL_MEM_READ_ONLY) && (flags & (CL_MEM_READ_WRITE | CL_MEM_WRITE_ONLY))) &&
+	       !((from & CL_MEM_HOST_WRITE_ONLY) && (flags & CL_MEM_HOST_READ_ONLY)) &&
+	       !((from & CL_MEM_HOST_READ_ONLY) && (flags & CL_MEM_HOST_WRITE_ONLY)) &&
+	       !((from & CL_MEM_HOST_NO_ACCESS) &&
+		 (flags & (CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_WRITE_ONLY)));
 }
 
 cl_mem CL_API_CALL layer_create_sub_buffer(cl_mem buffer, cl_mem_flags flags,
@@ -117,7 +148,7 @@ cl_mem CL_API_CALL layer_create_sub_buffer(cl_mem buffer, cl_mem_flags flags,
 
 	mem = layer_next.clCreateSubBuffer(buffer, flags, type, info, &code);
 	if (mem && !layer_idle() && (import = layer_mem_import(buffer)) != NULL)
-		mem = inherit(mem, import, inherited_flags(buffer, flags), NULL, &code);
+		mem = inherit(mem, import, inherited_flags(flags_of(buffer), flags), NULL, &code);
 	if (errcode_ret)
 		*errcode_ret = code;
 	return mem;
@@ -149,8 +180,7 @@ static size_t channels(cl_channel_order order)
 	}
 }
 
-/* Bytes of a pixel; 0 for packed and unknown formats. */
-static size_t pixel_size(const cl_image_format *format)
+size_t layer_pixel_size(const cl_image_format *format)
 {
 	switch (format->image_channel_data_type) {
 	case CL_SNORM_INT8:
@@ -164,6 +194,12 @@ static size_t pixel_size(const cl_image_format *format)
 	case CL_UNSIGNED_INT16:
 	case CL_HALF_FLOAT:
 		return 2 * channels(format->image_channel_order);
+	case CL_UNORM_SHORT_565:
+	case CL_UNORM_SHORT_555:
+		return 2;
+	case CL_UNORM_INT_101010:
+	case CL_UNORM_INT_101010_2:
+		return 4;
 	case CL_SIGNED_INT32:
 	case CL_UNSIGNED_INT32:
 	case CL_FLOAT:
@@ -176,7 +212,7 @@ static size_t pixel_size(const cl_image_format *format)
 /* Bytes from the first pixel's to the last one's end, with the pitch filled in; 0 if that can't be. */
 size_t layer_image_size(const cl_image_format *format, cl_image_desc *desc)
 {
-	size_t pixel = pixel_size(format), row, size;
+	size_t pixel = layer_pixel_size(format), row, size;
 
 	if (!pixel || desc->image_type != CL_MEM_OBJECT_IMAGE2D || !desc->image_width ||
 	    !desc->image_height || __builtin_mul_overflow(desc->image_width, pixel, &row))
@@ -242,6 +278,16 @@ cl_mem layer_make_image(cl_context context, const struct layer_mem *wanted,
 	return adopt(mem, wanted, ret_code);
 }
 
+/* An image of an image would be at the image's bytes, which the runtime alone knows. */
+static bool is_buffer(cl_mem mem)
+{
+	cl_mem_object_type type = 0;
+
+	return layer_next.clGetMemObjectInfo(mem, CL_MEM_TYPE, sizeof(type), &type, NULL) ==
+		       CL_SUCCESS &&
+	       type == CL_MEM_OBJECT_BUFFER;
+}
+
 /* An image at the place of an import's bytes. Takes over the reference. */
 static cl_mem image_over(cl_context context, cl_mem_flags flags, const cl_image_format *format,
 			 const cl_image_desc *wanted, struct layer_import *import, cl_int *ret_code)
@@ -249,7 +295,18 @@ static cl_mem image_over(cl_context context, cl_mem_flags flags, const cl_image_
 	cl_image_desc desc = *wanted;
 	size_t offset = 0, size = 0, needed = layer_image_size(format, &desc);
 	cl_mem buffer = wanted->mem_object, mem;
+	cl_mem_flags from = flags_of(buffer);
 
+	if (!may_inherit(from, flags)) {
+		layer_import_put(import);
+		*ret_code = CL_INVALID_VALUE;
+		return NULL;
+	}
+	if (!layer_pixel_size(format)) {
+		layer_import_put(import);
+		*ret_code = CL_INVALID_IMAGE_FORMAT_DESCRIPTOR;
+		return NULL;
+	}
 	layer_next.clGetMemObjectInfo(buffer, CL_MEM_OFFSET, sizeof(offset), &offset, NULL);
 	layer_next.clGetMemObjectInfo(buffer, CL_MEM_SIZE, sizeof(size), &size, NULL);
 	if (!needed || needed > size || offset > import->size || needed > import->size - offset) {
@@ -257,10 +314,11 @@ static cl_mem image_over(cl_context context, cl_mem_flags flags, const cl_image_
 		*ret_code = CL_INVALID_IMAGE_DESCRIPTOR;
 		return NULL;
 	}
-	flags = inherited_flags(buffer, flags);
+	flags = inherited_flags(from, flags);
 	desc.mem_object = NULL;
-	mem = layer_next.clCreateImage(context, native_flags(import, flags), format, &desc,
-				       (char *)import->address + offset, ret_code);
+	mem = layer_next.clCreateImage(context,
+				       native_flags(import, flags & ~(cl_mem_flags)PTR_FLAGS),
+				       format, &desc, (char *)import->address + offset, ret_code);
 	if (!mem) {
 		layer_import_put(import);
 		return NULL;
@@ -280,8 +338,10 @@ cl_mem CL_API_CALL layer_create_image(cl_context context, cl_mem_flags flags,
 	if (!layer_idle() && desc && desc->mem_object)
 		import = layer_mem_import(desc->mem_object);
 	if (import && mem)
-		mem = inherit(mem, import, inherited_flags(desc->mem_object, flags), NULL, &code);
-	else if (import && format && !host && code != CL_OUT_OF_HOST_MEMORY &&
+		mem = inherit(mem, import, inherited_flags(flags_of(desc->mem_object), flags), NULL,
+			      &code);
+	else if (import && format && !host && desc->image_type == CL_MEM_OBJECT_IMAGE2D &&
+		 is_buffer(desc->mem_object) && code != CL_OUT_OF_HOST_MEMORY &&
 		 layer_context_shares_images(context))
 		mem = image_over(context, flags, format, desc, import, &code);
 	else if (import)

@@ -251,16 +251,23 @@ cl_int CL_API_CALL layer_retain_mem_object(cl_mem mem)
 cl_int CL_API_CALL layer_release_mem_object(cl_mem mem)
 {
 	struct layer_mem *record;
-	bool last = false;
+	bool last = false, silent = false;
 
 	if (layer_idle())
 		return layer_next.clReleaseMemObject(mem);
 	pthread_mutex_lock(&layer_objects_lock);
 	record = layer_mem_find(mem);
-	if (record)
+	if (record) {
 		last = !--record->users && record->maps;
+		silent = !record->users && record->silent;
+	}
 	pthread_mutex_unlock(&layer_objects_lock);
+	/* In a child nobody would unmap it. */
+	if (last && atomic_load(&layer_forked))
+		return CL_SUCCESS;
 	if (last)
 		unmap_all(mem);
+	if (silent)
+		layer_mem_forget(mem);
 	return layer_next.clReleaseMemObject(mem);
 }

@@ -39,6 +39,15 @@ struct layer_import *layer_mem_import(cl_mem mem)
 	return import;
 }
 
+static void free_record(struct layer_mem *record)
+{
+	layer_import_put(record->import);
+	if (record->parent)
+		layer_next.clReleaseMemObject(record->parent);
+	free(record->properties);
+	free(record);
+}
+
 /* The memory may be freed from here on, so what the record holds of it goes now. */
 static void CL_CALLBACK destroyed(cl_mem mem, void *user_data)
 {
@@ -48,9 +57,20 @@ static void CL_CALLBACK destroyed(cl_mem mem, void *user_data)
 	pthread_mutex_lock(&layer_objects_lock);
 	tdelete(record, &mems, compare);
 	pthread_mutex_unlock(&layer_objects_lock);
-	layer_import_put(record->import);
-	free(record->properties);
-	free(record);
+	free_record(record);
+}
+
+void layer_mem_forget(cl_mem mem)
+{
+	struct layer_mem *record;
+
+	pthread_mutex_lock(&layer_objects_lock);
+	record = layer_mem_find(mem);
+	if (record)
+		tdelete(record, &mems, compare);
+	pthread_mutex_unlock(&layer_objects_lock);
+	if (record)
+		free_record(record);
 }
 
 cl_int layer_mem_add(const struct layer_mem *record)
@@ -69,6 +89,8 @@ cl_int layer_mem_add(const struct layer_mem *record)
 	pthread_mutex_unlock(&layer_objects_lock);
 	if (!added)
 		goto fail;
+	if (copy->silent)
+		return CL_SUCCESS;
 	/* Callbacks are called in the reverse order: the program's own come before ours. */
 	code = layer_next.clSetMemObjectDestructorCallback(record->mem, destroyed, copy);
 	if (code == CL_SUCCESS)
@@ -77,6 +99,8 @@ cl_int layer_mem_add(const struct layer_mem *record)
 	tdelete(copy, &mems, compare);
 	pthread_mutex_unlock(&layer_objects_lock);
 fail:
+	if (record->parent)
+		layer_next.clReleaseMemObject(record->parent);
 	free(record->properties);
 	free(copy);
 	layer_import_put(import);
