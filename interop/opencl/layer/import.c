@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ typedef cl_mem(CL_API_CALL *import_fn)(cl_context, cl_mem_flags, const cl_import
 
 struct wish {
 	bool dmabuf;
+	bool protected;
 	bool synced;
 };
 
@@ -55,9 +57,9 @@ static cl_int read_property(cl_import_properties_arm name, cl_import_properties_
 		bit = SEEN_TYPE;
 		break;
 	case CL_IMPORT_TYPE_PROTECTED_ARM:
-		/* A CPU can't work on memory that it may not see. */
-		if (value != CL_FALSE)
-			return value == CL_TRUE ? CL_INVALID_OPERATION : CL_INVALID_PROPERTY;
+		if (value != CL_FALSE && value != CL_TRUE)
+			return CL_INVALID_PROPERTY;
+		wish->protected = value;
 		bit = SEEN_PROTECTED;
 		break;
 	case CL_IMPORT_DMA_BUF_DATA_CONSISTENCY_WITH_HOST_ARM:
@@ -89,7 +91,8 @@ static cl_int read_properties(const cl_import_properties_arm *properties, struct
 	*wish = (struct wish){ 0 };
 	for (; code == CL_SUCCESS && properties && properties[0]; properties += 2)
 		code = read_property(properties[0], properties[1], &seen, wish);
-	if (code == CL_SUCCESS && !wish->dmabuf && (seen & (SEEN_CONSISTENCY | SEEN_SYNCED)))
+	if (code == CL_SUCCESS && !wish->dmabuf &&
+	    (wish->protected || (seen & (SEEN_CONSISTENCY | SEEN_SYNCED))))
 		code = CL_INVALID_PROPERTY;
 	return code;
 }
@@ -100,8 +103,35 @@ static bool is_readable(const void *address, size_t size)
 	int copy;
 	struct iovec here = { &copy, size }, there = { (void *)(uintptr_t)address, size };
 
+	errno = 0; /* a part that could be read leaves it as it was */
 	return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == (ssize_t)size ||
 	       errno == EPERM || errno == ENOSYS;
+}
+
+/* Whether there are pages behind all of it, touched yet or not. */
+static bool is_mapped(const void *address, size_t size)
+{
+	unsigned char present[1024]; /* a byte for each page */
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)address & ~(page - 1);
+	uintptr_t end = (uintptr_t)address + size;
+	size_t length;
+
+	for (; at < end; at += length) {
+		length = end - at < page * sizeof(present) ? end - at : page * sizeof(present);
+		if (mincore((void *)at, length, present))
+			return false;
+	}
+	return true;
+}
+
+static cl_int import_host(void *memory, size_t size, struct layer_import **ret_import)
+{
+	cl_int code = layer_import_host(memory, size, ret_import);
+
+	if (code != CL_SUCCESS || is_mapped(memory, size))
+		return code;
+	layer_import_put(*ret_import);
+	return CL_INVALID_OPERATION;
 }
 
 static cl_int read_fd(const void *memory, int *ret_fd)
@@ -123,7 +153,7 @@ static cl_mem import_memory(cl_context context, cl_mem_flags flags, const struct
 	int fd;
 
 	if (!wish->dmabuf) {
-		*ret_code = layer_import_host(memory, size, &import);
+		*ret_code = import_host(memory, size, &import);
 	} else {
 		*ret_code = read_fd(memory, &fd);
 		if (*ret_code == CL_SUCCESS)
@@ -195,26 +225,47 @@ static cl_int devices_can(cl_context context, import_fn *ret_native)
 	return *ret_native ? CL_SUCCESS : code;
 }
 
+/* In the order of the specification's list. What devices can't do is said last. */
+static cl_mem import_checked(cl_context context, cl_mem_flags flags,
+			     const cl_import_properties_arm *properties, void *memory, size_t size,
+			     cl_int possible, cl_int *ret_code)
+{
+	struct wish wish;
+
+	if (!layer_flags_are_valid(flags))
+		*ret_code = CL_INVALID_VALUE;
+	else if (!size)
+		*ret_code = CL_INVALID_BUFFER_SIZE;
+	else
+		*ret_code = read_properties(properties, &wish);
+	if (*ret_code == CL_SUCCESS && !memory)
+		*ret_code = CL_INVALID_VALUE;
+	/* A CPU can't work on memory that it may not see. */
+	if (*ret_code == CL_SUCCESS && wish.protected)
+		*ret_code = CL_INVALID_OPERATION;
+	if (*ret_code == CL_SUCCESS)
+		*ret_code = possible;
+	return *ret_code == CL_SUCCESS
+		       ? import_memory(context, flags, &wish, memory, size, ret_code)
+		       : NULL;
+}
+
 cl_mem CL_API_CALL layer_import_memory_arm(cl_context context, cl_mem_flags flags,
 					   const cl_import_properties_arm *properties, void *memory,
 					   size_t size, cl_int *errcode_ret)
 {
-	import_fn native;
-	struct wish wish;
+	cl_int code, possible = CL_INVALID_CONTEXT;
+	import_fn native = NULL;
 	cl_mem mem = NULL;
-	cl_int code;
 
-	code = context ? devices_can(context, &native) : CL_INVALID_CONTEXT;
-	if (code == CL_SUCCESS && native)
+	if (context)
+		possible = devices_can(context, &native);
+	if (native)
 		return native(context, flags, properties, memory, size, errcode_ret);
-	if (code == CL_SUCCESS && (!layer_flags_are_valid(flags) || !memory))
-		code = CL_INVALID_VALUE;
-	if (code == CL_SUCCESS && !size)
-		code = CL_INVALID_BUFFER_SIZE;
+	flags &= ~(cl_mem_flags)CL_MEM_USE_HOST_PTR; /* allowed, and of no effect */
+	code = possible == CL_INVALID_OPERATION ? CL_SUCCESS : possible;
 	if (code == CL_SUCCESS)
-		code = read_properties(properties, &wish);
-	if (code == CL_SUCCESS)
-		mem = import_memory(context, flags, &wish, memory, size, &code);
+		mem = import_checked(context, flags, properties, memory, size, possible, &code);
 	if (errcode_ret)
 		*errcode_ret = code;
 	return mem;
