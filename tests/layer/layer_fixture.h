@@ -27,7 +27,8 @@
 
 #include <CL/cl_ext.h>
 
-#define BYTES 65536
+#define BYTES         65536
+#define MAX_PLATFORMS 16
 
 typedef cl_mem(CL_API_CALL *import_fn)(cl_context, cl_mem_flags, const cl_import_properties_arm *,
 				       void *, size_t, cl_int *);
@@ -53,14 +54,36 @@ static inline cl_command_queue new_queue(cl_command_queue_properties flags)
 	return queue;
 }
 
+/*
+ * In forced mode the first command on a buffer starts the layer's thread, which keeps a descriptor. The
+ * buffer is kept too: some runtimes free it on another thread, in the middle of a case.
+ */
+static inline void start_layer(void)
+{
+	const char zero = 0;
+	cl_int code;
+	cl_mem mem;
+
+	mem = clCreateBuffer(cl.context, CL_MEM_READ_WRITE, BYTES, NULL, &code);
+	assert_cl(code);
+	assert_cl(clEnqueueFillBuffer(cl.queue, mem, &zero, 1, 0, BYTES, 0, NULL, NULL));
+	assert_cl(clFinish(cl.queue));
+}
+
 /* Before the first case: runtimes keep descriptors for the life of the process. */
 static inline void open_runtime(void)
 {
+	cl_platform_id platforms[MAX_PLATFORMS];
+	cl_uint count = 0;
 	void *address;
 	cl_int code;
 
-	assert_cl(clGetPlatformIDs(1, &cl.platform, NULL));
-	assert_cl(clGetDeviceIDs(cl.platform, CL_DEVICE_TYPE_ALL, 1, &cl.device, NULL));
+	assert_cl(clGetPlatformIDs(MAX_PLATFORMS, platforms, &count));
+	for (cl_uint i = 0; !cl.device && i < count && i < MAX_PLATFORMS; i++) {
+		cl.platform = platforms[i];
+		clGetDeviceIDs(cl.platform, CL_DEVICE_TYPE_ALL, 1, &cl.device, NULL);
+	}
+	assert_non_null(cl.device);
 	cl.context = clCreateContext(NULL, 1, &cl.device, NULL, NULL, &code);
 	assert_cl(code);
 	cl.queue = new_queue(CL_QUEUE_PROFILING_ENABLE);
@@ -68,6 +91,7 @@ static inline void open_runtime(void)
 	address = clGetExtensionFunctionAddressForPlatform(cl.platform, "clImportMemoryARM");
 	assert_non_null(address);
 	memcpy(&cl.import, &address, sizeof(address));
+	start_layer();
 }
 
 static inline cl_mem import_fd(int fd, size_t size)

@@ -16,6 +16,11 @@ from progress import Progress
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, 'build')
 
+# Whatever else is installed, it is PoCL that tests run on; those of other implementations say so.
+POCL = '/etc/OpenCL/vendors/pocl.icd'
+if os.path.exists(POCL):
+    os.environ.setdefault('OCL_ICD_VENDORS', POCL)
+
 # Build folders and their options. An adapter that can't be built is an error, not one test less.
 FOLDERS = {
     'check': ['-Dauto_features=enabled'],

@@ -160,6 +160,12 @@ static cl_int keep_deps(struct layer_bracket *bracket, struct layer_command *com
 		if (code == CL_SUCCESS)
 			code = layer_next.clEnqueueMarkerWithWaitList(command->queue, 0, NULL,
 								      &command->deps);
+		/*
+		 * Some runtimes (rusticl) run what was flushed together as one: what the engine waits for
+		 * must not share a flush with what waits for the engine.
+		 */
+		if (code == CL_SUCCESS)
+			layer_next.clFlush(command->queue);
 		return code;
 	}
 	barrier = layer_queue_barrier(command->queue);
@@ -227,14 +233,9 @@ static cl_int prepare(struct layer_bracket *bracket, enum layer_mode mode)
 
 	if (code != CL_SUCCESS)
 		return code;
-	code = layer_next.clRetainCommandQueue(bracket->queue);
-	if (code != CL_SUCCESS)
-		return code;
 	command = make_command(bracket);
-	if (!command) {
-		layer_next.clReleaseCommandQueue(bracket->queue);
+	if (!command)
 		return CL_OUT_OF_HOST_MEMORY;
-	}
 	command->mode = mode;
 	command->phase = mode == LAYER_FINISH ? LAYER_RUNS : LAYER_WAITS;
 	code = layer_next.clGetCommandQueueInfo(command->queue, CL_QUEUE_CONTEXT, sizeof(context),
@@ -294,9 +295,11 @@ cl_int layer_close(struct layer_bracket *bracket, cl_int code)
 		give_up(command);
 		return code;
 	}
-	/* Where there is no memory for it the queue goes on without: what waits for the event is right. */
+	/*
+	 * Where there is no memory for it the queue goes on without: what waits for the event is right. It
+	 * is left for whoever flushes next, since clFinish() of rusticl waits for what it flushes itself.
+	 */
 	layer_next.clEnqueueMarkerWithWaitList(command->queue, 1, &command->after, &command->tail);
-	layer_next.clFlush(command->queue);
 	if (bracket->ret_event) {
 		code = layer_event_add(command);
 		if (code == CL_SUCCESS)

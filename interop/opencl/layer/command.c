@@ -38,7 +38,6 @@ void layer_command_put(struct layer_command *command)
 		event_put(command->waits[i]);
 	free(command->waits);
 	layer_command_put_uses(command);
-	layer_next.clReleaseCommandQueue(command->queue);
 	free(command);
 	atomic_fetch_sub(&layer_cares, 1);
 }

@@ -170,7 +170,7 @@ struct layer_command {
 	uintptr_t id;                       /* what the runtime's callbacks are given */
 	atomic_uint refs;
 	enum layer_mode mode;
-	cl_command_queue queue;
+	cl_command_queue queue; /* kept by its events: to release it can wait for clFinish() */
 	cl_command_type type;
 	cl_event deps, gate, inner, after, tail, done; /* all but inner and after may be NULL */
 	cl_event *waits;                               /* the program's list, retained */
