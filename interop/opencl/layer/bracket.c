@@ -286,11 +286,10 @@ cl_int layer_close(struct layer_bracket *bracket, cl_int code)
 
 	if (!command)
 		return code;
-	if (command->mode != LAYER_FINISH) {
-		if (code == CL_SUCCESS)
-			layer_next.clFlush(bracket->queue);
+	if (code == CL_SUCCESS)
+		layer_next.clFlush(bracket->queue);
+	if (command->mode != LAYER_FINISH)
 		layer_next.clReleaseCommandQueue(bracket->queue);
-	}
 	if (code != CL_SUCCESS) {
 		give_up(command);
 		return code;
