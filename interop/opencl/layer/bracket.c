@@ -61,15 +61,26 @@ static bool make_room(struct layer_bracket *bracket)
 	return true;
 }
 
-/* An import that comes twice is one use, and a writer if either is. */
+/*
+ * An import that comes twice is one use, and a writer if either is. Two imports of one DMA-BUF are both
+ * writers if either is, so that the first START is enough.
+ */
 void layer_touch_import(struct layer_bracket *bracket, struct layer_import *import, bool write)
 {
+	bool known = false;
+
 	for (size_t i = 0; i < bracket->use_count; i++) {
 		struct layer_use *use = &bracket->uses[i];
 
-		if (use->import != import)
+		if (use->import->buffer != import->buffer)
 			continue;
-		use->write |= write;
+		known |= use->import == import;
+		write |= use->write;
+	}
+	for (size_t i = 0; i < bracket->use_count; i++)
+		if (bracket->uses[i].import->buffer == import->buffer)
+			bracket->uses[i].write = write;
+	if (known) {
 		layer_import_put(import);
 		return;
 	}

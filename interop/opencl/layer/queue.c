@@ -6,6 +6,7 @@
  */
 #include <search.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "calls.h"
 #include "layer.h"
@@ -188,6 +189,29 @@ cl_command_queue layer_queue_beside(cl_command_queue queue)
 	return known_beside(queue);
 }
 
+/*
+ * A barrier is held back by the one before it. PoCL 3.1 forgets that where the second has a list, so
+ * the first is put into it.
+ */
+static cl_int enqueue_barrier(cl_command_queue queue, cl_uint count, const cl_event *list,
+			      cl_event *event)
+{
+	cl_event before = count && list ? layer_queue_barrier(queue) : NULL, *both;
+	cl_int code = CL_OUT_OF_HOST_MEMORY;
+
+	if (!before)
+		return layer_next.clEnqueueBarrierWithWaitList(queue, count, list, event);
+	both = calloc((size_t)count + 1, sizeof(cl_event));
+	if (both) {
+		memcpy(both, list, count * sizeof(cl_event));
+		both[count] = before;
+		code = layer_next.clEnqueueBarrierWithWaitList(queue, count + 1, both, event);
+	}
+	free(both);
+	layer_next.clReleaseEvent(before);
+	return code;
+}
+
 cl_int CL_API_CALL layer_enqueue_barrier_with_wait_list(cl_command_queue queue, cl_uint wait_count,
 							const cl_event *wait_list, cl_event *event)
 {
@@ -197,7 +221,7 @@ cl_int CL_API_CALL layer_enqueue_barrier_with_wait_list(cl_command_queue queue, 
 	if (!queue || !layer_queue_is_unordered(queue))
 		return layer_next.clEnqueueBarrierWithWaitList(queue, wait_count, wait_list, event);
 	pthread_mutex_lock(&barriers_lock);
-	code = layer_next.clEnqueueBarrierWithWaitList(queue, wait_count, wait_list, &ours);
+	code = enqueue_barrier(queue, wait_count, wait_list, &ours);
 	if (code == CL_SUCCESS) {
 		if (event) {
 			layer_next.clRetainEvent(ours);
