@@ -59,8 +59,10 @@ RUNS = [
     Run('unit'),
     Run('asan', 'unit', 'asan', slower=4, env={
         'ASAN_OPTIONS': 'detect_stack_use_after_return=1:strict_string_checks=1',
+        'LSAN_OPTIONS': f'suppressions={ROOT}/tests/support/lsan.supp:print_suppressions=0',
         'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}),
-    Run('tsan', 'unit', 'tsan', slower=6, wrapper=fixed_addresses()),
+    Run('tsan', 'unit', 'tsan', slower=6, wrapper=fixed_addresses(), env={
+        'TSAN_OPTIONS': f'suppressions={ROOT}/tests/support/tsan.supp'}),
     Run('valgrind', 'unit', slower=6, without=['compiles-kernels'], wrapper=[
         # One thread runs at a time, and without turns one that never sleeps keeps all others out.
         'valgrind', '--fair-sched=yes', '--quiet', '--leak-check=full', '--error-exitcode=99',
