@@ -45,6 +45,17 @@ static inline void write_by_copy(cl_command_queue queue, cl_mem mem, unsigned ch
 	assert_cl(clReleaseEvent(filled));
 }
 
+/* Reads and writes one buffer: the sync has to be for both. */
+static inline void write_by_inner_copy(cl_command_queue queue, cl_mem mem, unsigned char value,
+				       cl_event *event)
+{
+	cl_event filled;
+
+	assert_cl(clEnqueueFillBuffer(queue, mem, &value, 1, 0, BYTES / 2, 0, NULL, &filled));
+	assert_cl(clEnqueueCopyBuffer(queue, mem, mem, 0, BYTES / 2, BYTES / 2, 1, &filled, event));
+	assert_cl(clReleaseEvent(filled));
+}
+
 /* Reads as well: what is there has to be right for what comes out of it to be. */
 static inline void write_by_kernel(cl_command_queue queue, cl_mem mem, unsigned char value,
 				   cl_event *event)
@@ -119,10 +130,15 @@ static const struct {
 	const char *name;
 	write_fn write;
 } writers[] = {
-	{ "fill", write_by_fill },     { "write", write_by_write },
-	{ "rect", write_by_rect },     { "copy", write_by_copy },
-	{ "kernel", write_by_kernel }, { "native kernel", write_by_native },
-	{ "map", write_by_map },       { "sub-buffers", write_by_parts },
+	{ "fill", write_by_fill },
+	{ "write", write_by_write },
+	{ "rect", write_by_rect },
+	{ "copy", write_by_copy },
+	{ "inner copy", write_by_inner_copy },
+	{ "kernel", write_by_kernel },
+	{ "native kernel", write_by_native },
+	{ "map", write_by_map },
+	{ "sub-buffers", write_by_parts },
 };
 
 #define WRITERS SHM_TEST_COUNT(writers)

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A device that a test plays: kmod/board_importer.c, whose module is loaded when it is first wanted. */
+#ifndef IMPORTER_H
+#define IMPORTER_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "attachment.h"
+#include "shm_test.h"
+
+static inline void importer_load(void)
+{
+	const char *folder = getenv("LIBSHM_BOARD_MODULES");
+	char path[4096];
+	int file;
+
+	snprintf(path, sizeof(path), "%s/board_importer.ko", folder ? folder : "");
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0)
+		fail_msg("'%s': %s: run tests/board/build-kernel", path, strerror(errno));
+	if (syscall(SYS_finit_module, file, "", 0) && errno != EEXIST)
+		fail_msg("%s: %s", path, strerror(errno));
+	close(file);
+}
+
+/* Attached and mapped until the descriptor that is answered is closed. */
+static inline int importer_attach(int dmabuf, struct board_attachment *ret_attachment)
+{
+	const char *node = "/dev/" BOARD_IMPORTER;
+	struct board_attachment wanted = { .fd = dmabuf };
+	int device = open(node, O_RDWR | O_CLOEXEC);
+
+	if (device < 0) {
+		importer_load();
+		device = open(node, O_RDWR | O_CLOEXEC);
+	}
+	if (device < 0)
+		fail_msg("%s: %s", node, strerror(errno));
+	if (ioctl(device, BOARD_ATTACH, &wanted))
+		fail_msg("attach: %s", strerror(errno));
+	*ret_attachment = wanted;
+	return device;
+}
+
+/* What the device sees now, and what it writes. */
+static inline void importer_read(int device, void *ret_bytes, size_t size)
+{
+	assert_int_equal(pread(device, ret_bytes, size, 0), size);
+}
+
+static inline void importer_write(int device, const void *bytes, size_t size)
+{
+	assert_int_equal(pwrite(device, bytes, size, 0), size);
+}
+
+#endif
