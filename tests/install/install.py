@@ -19,6 +19,7 @@ OPTIONS = [argument.split('=', 1) for argument in sys.argv[3:] if '=' in argumen
 CC, CXX, CONSUMER = [dict(OPTIONS)[key] for key in ('cc', 'cxx', 'consumer')]
 ADAPTERS = [value for key, value in OPTIONS if key == 'adapter']
 LIBRARIES = ['libshm'] + [f'libshm-{name}' for name in ADAPTERS]
+TRAMPOLINE = 'libshm-cl-import'
 STRICT = ['-Wall', '-Wextra', '-Werror']
 
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
@@ -134,8 +135,44 @@ def each_public_header_is_installed_and_no_other():
               [f'{name} is installed' for name in sorted(there - public)])
 
 
+def installed_file(name):
+    paths = glob.glob(f'{installed()}/**/{name}', recursive=True)
+    if len(paths) != 1:
+        raise tap.Failed(f'{name}: {paths}')
+    return paths[0]
+
+
+def the_layer_exports_what_a_loader_asks_for():
+    if 'opencl' not in ADAPTERS:
+        return
+    symbols = run(['nm', '-D', '--defined-only', installed_file('libshm_cl_layer.so')])
+    exported = {line.split()[-1] for line in symbols.splitlines()}
+    if exported != {'clGetLayerInfo', 'clInitLayer'}:
+        raise tap.Failed(f'{exported}')
+
+
+def a_program_finds_the_layer_by_the_wrapper_and_the_trampoline():
+    """The wrapper looks where the layer is once the tree is no longer below another folder."""
+    if 'opencl' not in ADAPTERS:
+        return
+    wrapper, layer = installed_file('shm-cl'), installed_file('libshm_cl_layer.so')
+    with open(wrapper, encoding='utf-8') as file:
+        if f':-{layer[len(installed()):]}}}' not in file.read():
+            raise tap.Failed(f'it does not name {layer}')
+    build_and_run(CC, f'{ROOT}/tests/layer/trampoline.c', [TRAMPOLINE], '-std=gnu11', execute=False)
+    environment = {'OCL_ICD_VENDORS': '/etc/OpenCL/vendors/pocl.icd', **os.environ,
+                   'LD_LIBRARY_PATH': library_path(), 'LIBSHM_CL_LAYER': layer,
+                   'OPENCL_LAYERS': ''}
+    program = os.path.join(WORK, 'program')
+    for argv, expected in (([program], '-59 untouched'), ([wrapper, program], '0 shared'),
+                           ([wrapper, program, f'{TRAMPOLINE}.so.0'], '0 shared')):
+        printed = run(argv, env=environment, timeout=60).strip()
+        if printed != expected:
+            raise tap.Failed(f'{argv}: {printed}')
+
+
 def each_library_carries_its_soversion():
-    for name in LIBRARIES:
+    for name in LIBRARIES + ([TRAMPOLINE] if 'opencl' in ADAPTERS else []):
         path = os.path.join(library_path(), f'{name}.so')
         dynamic = run(['readelf', '-d', path])
         if f'[{name}.so.0]' not in dynamic:
@@ -152,4 +189,6 @@ if __name__ == '__main__':
             each_library_is_found_by_its_name,
             each_public_header_is_installed_and_no_other,
             each_library_carries_its_soversion,
+            the_layer_exports_what_a_loader_asks_for,
+            a_program_finds_the_layer_by_the_wrapper_and_the_trampoline,
         )], sys.argv[1:]))

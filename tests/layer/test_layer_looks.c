@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a program may ask of imports, platforms and devices: the answers are those of native ones. */
+/* What a program may ask of imports: the answers are those of native ones. */
 #include "layer_memory.h"
 
 #define WIDTH  ((size_t)20)
@@ -384,50 +384,6 @@ static void formats_said_to_be_supported_are(void **state)
 	free_memory(&memory);
 }
 
-/*
- * PoCL 3.1 makes them of any buffer and dies of their first command. It never tells that one is
- * destroyed, and the next object may have its address.
- */
-static void a_line_of_pixels_says_where_it_is(void **state)
-{
-	struct memory memory = new_memory(BYTES);
-	cl_mem mem = import_fd(memory.fd, BYTES), line, buffer = NULL, others[8];
-	static char bytes[128] __attribute__((aligned(128)));
-	const cl_image_desc desc = {
-		.image_type = CL_MEM_OBJECT_IMAGE1D_BUFFER,
-		.image_width = WIDTH,
-		.mem_object = mem,
-	};
-	void *host = &buffer;
-	cl_int code;
-
-	(void)state;
-	line = clCreateImage(cl.context, 0, &rgba, &desc, NULL, &code);
-	assert_cl(code);
-	assert_int_equal(image_fact(line, CL_IMAGE_WIDTH), WIDTH);
-	assert_cl(clGetImageInfo(line, CL_IMAGE_BUFFER, sizeof(cl_mem), &buffer, NULL));
-	assert_ptr_equal(buffer, mem);
-	assert_cl(clGetMemObjectInfo(line, CL_MEM_HOST_PTR, sizeof(host), &host, NULL));
-	assert_null(host);
-	assert_cl(clRetainMemObject(line));
-	assert_cl(clReleaseMemObject(line));
-	assert_cl(clGetMemObjectInfo(line, CL_MEM_HOST_PTR, sizeof(host), &host, NULL));
-	assert_null(host);
-	assert_cl(clReleaseMemObject(line));
-	for (size_t i = 0; i < SHM_TEST_COUNT(others); i++) {
-		others[i] = clCreateBuffer(cl.context, CL_MEM_USE_HOST_PTR, sizeof(bytes), bytes,
-					   &code);
-		assert_cl(code);
-		assert_cl(
-			clGetMemObjectInfo(others[i], CL_MEM_HOST_PTR, sizeof(host), &host, NULL));
-		assert_ptr_equal(host, bytes);
-	}
-	for (size_t i = 0; i < SHM_TEST_COUNT(others); i++)
-		assert_cl(clReleaseMemObject(others[i]));
-	assert_cl(clReleaseMemObject(mem));
-	free_memory(&memory);
-}
-
 static void ordinary_images_are_left_alone(void **state)
 {
 	const cl_image_desc desc = {
@@ -460,118 +416,6 @@ static void ordinary_images_are_left_alone(void **state)
 	free_memory(&memory);
 }
 
-/* ---- extensions ---- */
-
-static const char *const added[] = {
-	"cl_arm_import_memory",   "cl_arm_import_memory_dma_buf",   "cl_arm_import_memory_host",
-	"cl_khr_external_memory", "cl_khr_external_memory_dma_buf",
-};
-
-static cl_int info(bool platform, cl_uint name, size_t size, void *value, size_t *ret_size)
-{
-	return platform ? clGetPlatformInfo(cl.platform, name, size, value, ret_size)
-			: clGetDeviceInfo(cl.device, name, size, value, ret_size);
-}
-
-static unsigned times_in(const char *text, const char *word)
-{
-	size_t length = strlen(word);
-	unsigned times = 0;
-
-	for (const char *at = text; (at = strstr(at, word)) != NULL; at += length)
-		times += (at == text || at[-1] == ' ') && (!at[length] || at[length] == ' ');
-	return times;
-}
-
-static void assert_names(bool platform, cl_uint name)
-{
-	char text[8192], one[CL_NAME_VERSION_MAX_NAME_SIZE];
-	size_t size = 0, again = 0;
-	int length;
-
-	assert_cl(info(platform, name, 0, NULL, &size));
-	assert_true(size < sizeof(text));
-	memset(text, 'x', sizeof(text));
-	assert_cl(info(platform, name, size, text, &again));
-	assert_int_equal(again, size);
-	assert_int_equal(strnlen(text, sizeof(text)), size - 1);
-	assert_int_equal(info(platform, name, size - 1, text, NULL), CL_INVALID_VALUE);
-	for (const char *at = text; sscanf(at, " %63s%n", one, &length) == 1; at += length)
-		if (times_in(text, one) != 1)
-			fail_msg("%s is there %u times", one, times_in(text, one));
-	for (size_t i = 0; i < SHM_TEST_COUNT(added); i++)
-		assert_int_equal(times_in(text, added[i]), 1);
-}
-
-static void extension_names_come_once_each(void **state)
-{
-	(void)state;
-	assert_names(true, CL_PLATFORM_EXTENSIONS);
-	assert_names(false, CL_DEVICE_EXTENSIONS);
-}
-
-static void assert_versions(bool platform, cl_uint name, cl_uint names)
-{
-	cl_name_version list[128];
-	size_t size = 0, again = 0, count;
-	char text[8192];
-
-	assert_cl(info(platform, name, 0, NULL, &size));
-	assert_true(size <= sizeof(list) && !(size % sizeof(list[0])));
-	memset(list, 0xff, sizeof(list));
-	assert_cl(info(platform, name, size, list, &again));
-	assert_int_equal(again, size);
-	assert_int_equal(info(platform, name, size - 1, list, NULL), CL_INVALID_VALUE);
-	assert_cl(info(platform, names, sizeof(text), text, NULL));
-	count = size / sizeof(list[0]);
-	for (size_t i = 0; i < count; i++) {
-		assert_in_range(strnlen(list[i].name, sizeof(list[i].name)), 1, 63);
-		assert_int_not_equal(list[i].version, 0);
-		assert_int_equal(times_in(text, list[i].name), 1);
-		for (size_t j = 0; j < i; j++)
-			assert_string_not_equal(list[i].name, list[j].name);
-	}
-	for (size_t i = 0; i < SHM_TEST_COUNT(added); i++) {
-		cl_version version = 0;
-
-		for (size_t j = 0; j < count; j++)
-			if (!strcmp(list[j].name, added[i]))
-				version = list[j].version;
-		if (strstr(added[i], "arm_import"))
-			assert_int_equal(version, CL_MAKE_VERSION(1, 1, 0));
-		else
-			assert_int_equal(CL_VERSION_MAJOR(version), 1);
-	}
-}
-
-static void extension_versions_match_the_names(void **state)
-{
-	(void)state;
-	assert_versions(true, CL_PLATFORM_EXTENSIONS_WITH_VERSION, CL_PLATFORM_EXTENSIONS);
-	assert_versions(false, CL_DEVICE_EXTENSIONS_WITH_VERSION, CL_DEVICE_EXTENSIONS);
-}
-
-static void functions_are_found_by_name(void **state)
-{
-	static const char *const names[] = {
-		"clImportMemoryARM",
-		"clEnqueueAcquireExternalMemObjectsKHR",
-		"clEnqueueReleaseExternalMemObjectsKHR",
-	};
-
-	(void)state;
-	for (size_t i = 0; i < SHM_TEST_COUNT(names); i++) {
-		void *one = clGetExtensionFunctionAddressForPlatform(cl.platform, names[i]);
-
-		assert_non_null(one);
-		assert_ptr_equal(one, clGetExtensionFunctionAddress(names[i]));
-	}
-	assert_null(clGetExtensionFunctionAddressForPlatform(cl.platform, "clImportMemoryARMs"));
-	assert_null(clGetExtensionFunctionAddress("clNothing"));
-	assert_non_null(
-		clGetExtensionFunctionAddressForPlatform(cl.platform, "clCreateCommandBufferKHR"));
-}
-
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -585,11 +429,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(images_that_cannot_be_are_refused),
 		cmocka_unit_test(an_image_may_end_with_its_memory),
 		cmocka_unit_test(formats_said_to_be_supported_are),
-		cmocka_unit_test(a_line_of_pixels_says_where_it_is),
 		cmocka_unit_test(ordinary_images_are_left_alone),
-		cmocka_unit_test(extension_names_come_once_each),
-		cmocka_unit_test(extension_versions_match_the_names),
-		cmocka_unit_test(functions_are_found_by_name),
 	};
 
 	open_runtime();
