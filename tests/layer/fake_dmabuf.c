@@ -26,7 +26,7 @@
 #include "fake_dmabuf.h"
 
 #define MANY_FDS      128
-#define HIGHEST_FD    2048
+#define HIGHEST_FD    512
 #define GENEROUS_MS   20000
 #define NOBODYS_BYTES 0xee
 

@@ -16,10 +16,13 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "graph_model.h"
 
-#define GRAPHS 300
+#define GRAPHS     300
+#define FEW_GRAPHS 30 /* where each takes long */
+#define ENOUGH_S   8
 
 static uint64_t random_state;
 
@@ -329,19 +332,95 @@ static void run_graph(void)
 
 static void random_graphs_keep_order_and_bytes(void **state)
 {
-	unsigned first = seed();
+	const time_t begun = time(NULL);
+	unsigned first = seed(), i;
 
 	(void)state;
-	for (unsigned i = 0; i < GRAPHS; i++) {
+	for (i = 0; i < GRAPHS && (i < FEW_GRAPHS || time(NULL) < begun + ENOUGH_S); i++) {
 		random_state = first + i;
 		run_graph();
 	}
+	print_message("%u graphs\n", i);
+}
+
+/* ---- threads that agree on nothing ---- */
+
+#define THREADS 3
+#define ROUNDS  40
+
+static struct fake_dmabuf *shared;
+static cl_mem shared_mem;
+
+static void CL_CALLBACK count_up(cl_event event, cl_int status, void *counter)
+{
+	(void)event;
+	(void)status;
+	atomic_fetch_add((atomic_uint *)counter, 1);
+}
+
+/* Each on a cell of its own, in queues that all use, with imports and queues of its own beside. */
+static void *use_what_is_shared(void *number)
+{
+	const size_t own = *(unsigned *)number * CELL;
+	atomic_uint called = 0;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		cl_command_queue queue = i % 2 ? cl.queue : cl.unordered, mine = new_queue(0);
+		const unsigned char value = (unsigned char)(i + 1);
+		unsigned char copy[CELL] = { 0 };
+		cl_mem twin = import_fd(fake_fd(shared), NODES * CELL);
+		cl_event filled, barrier;
+
+		assert_cl(clEnqueueFillBuffer(queue, i % 3 ? shared_mem : twin, &value, 1, own,
+					      CELL, 0, NULL, &filled));
+		assert_cl(clSetEventCallback(filled, CL_COMPLETE, count_up, &called));
+		assert_cl(clEnqueueBarrierWithWaitList(queue, 0, NULL, &barrier));
+		assert_cl(clFlush(queue));
+		assert_cl(clEnqueueReadBuffer(mine, twin, CL_TRUE, own, CELL, copy, 1, &filled,
+					      NULL));
+		assert_true(cell_is(copy, value));
+		assert_cl(clWaitForEvents(1, &barrier));
+		assert_cl(clReleaseEvent(filled));
+		assert_cl(clReleaseEvent(barrier));
+		assert_cl(clReleaseMemObject(twin));
+		assert_cl(clReleaseCommandQueue(mine));
+	}
+	for (int ms = 0; ms < PATIENT_MS && atomic_load(&called) < ROUNDS; ms++)
+		usleep(1000);
+	assert_int_equal(atomic_load(&called), ROUNDS);
+	return NULL;
+}
+
+static void threads_share_queues_and_imports(void **state)
+{
+	unsigned numbers[THREADS];
+	pthread_t threads[THREADS] = { 0 };
+
+	(void)state;
+	shared = fake_new(NODES * CELL);
+	shared_mem = import_fd(fake_fd(shared), NODES * CELL);
+	for (unsigned i = 0; i < THREADS; i++) {
+		numbers[i] = i;
+		assert_int_equal(pthread_create(&threads[i], NULL, use_what_is_shared, &numbers[i]),
+				 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_cl(clFinish(cl.queue));
+	assert_cl(clFinish(cl.unordered));
+	assert_int_equal(fake_count(shared, FAKE_START) > 0, 1);
+	for (unsigned i = 0; i < THREADS; i++)
+		assert_true(cell_is(fake_device(shared) + (size_t)i * CELL, ROUNDS));
+	assert_cl(clReleaseMemObject(shared_mem));
+	fake_free(shared);
+	fake_reset();
 }
 
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_graphs_keep_order_and_bytes),
+		cmocka_unit_test(threads_share_queues_and_imports),
 	};
 
 	open_bracket_runtime();
