@@ -235,6 +235,40 @@ static void import_that_its_owner_syncs_has_no_bracket(void **state)
 	assert_cl(clReleaseMemObject(mem));
 }
 
+static void kernel_that_is_retained_keeps_its_brackets(void **state)
+{
+	cl_kernel kernel = new_kernel("copy");
+
+	(void)state;
+	set_args(kernel, a, b);
+	assert_cl(clRetainKernel(kernel));
+	assert_cl(clReleaseKernel(kernel));
+	run(kernel, false, FAKE_READ, FAKE_WRITE);
+	assert_cl(clReleaseKernel(kernel));
+}
+
+/* Released while the last command of it runs, and its place taken by the next. */
+static void new_kernel_has_nothing_of_one_that_is_gone(void **state)
+{
+	cl_int code;
+	cl_mem plain = clCreateBuffer(cl.context, CL_MEM_READ_WRITE, BYTES, NULL, &code);
+
+	(void)state;
+	assert_cl(code);
+	for (int i = 0; i < 20; i++) {
+		cl_kernel kernel = new_kernel("copy");
+
+		set_args(kernel, i % 2 ? plain : a, i % 2 ? plain : b);
+		reset();
+		assert_cl(enqueue(cl.queue, kernel));
+		assert_cl(clReleaseKernel(kernel));
+		assert_cl(clFinish(cl.queue));
+		assert_int_equal(fake_count(fake_a, FAKE_START), i % 2 ? 0 : 1);
+		assert_int_equal(fake_count(fake_b, FAKE_START), i % 2 ? 0 : 1);
+	}
+	assert_cl(clReleaseMemObject(plain));
+}
+
 /* Only the call that was refused, so that what the next one does is right again. */
 static void call_that_the_runtime_refuses_leaves_nothing_behind(void **state)
 {
@@ -327,6 +361,8 @@ int main(int argc, char **argv)
 		CASE(svm_pointer_in_an_imports_place_ends_its_brackets),
 		CASE(ordinary_buffer_in_an_imports_place_ends_its_brackets),
 		CASE(import_that_its_owner_syncs_has_no_bracket),
+		CASE(kernel_that_is_retained_keeps_its_brackets),
+		CASE(new_kernel_has_nothing_of_one_that_is_gone),
 		CASE(call_that_the_runtime_refuses_leaves_nothing_behind),
 	};
 

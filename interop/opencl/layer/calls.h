@@ -99,6 +99,7 @@ cl_kernel CL_API_CALL layer_create_kernel(cl_program program, const char *name,
 cl_int CL_API_CALL layer_create_kernels_in_program(cl_program program, cl_uint count,
 						   cl_kernel *ret_kernels, cl_uint *ret_count);
 cl_kernel CL_API_CALL layer_clone_kernel(cl_kernel source, cl_int *errcode_ret);
+cl_int CL_API_CALL layer_retain_kernel(cl_kernel kernel);
 cl_int CL_API_CALL layer_release_kernel(cl_kernel kernel);
 
 /* event.c */

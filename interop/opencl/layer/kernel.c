@@ -13,11 +13,16 @@ struct argument {
 
 struct kernel {
 	cl_kernel kernel;
+	cl_uint users; /* the program's references */
 	cl_uint count;
 	struct argument arguments[];
 };
 
-/* Guards the table and the records. A kernel's arguments are set by one thread at a time anyway. */
+/*
+ * Guards the table and the records, each of which is something to care for: a kernel that is made, or
+ * whose arguments are set, after the last import is gone must find its record. A kernel's arguments are
+ * set by one thread at a time anyway.
+ */
 static pthread_mutex_t kernels_lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_mutex_t *const layer_kernels_guard = &kernels_lock;
 static void *kernels;
@@ -38,6 +43,21 @@ static struct kernel *find(cl_kernel kernel)
 	return found ? *(struct kernel **)found : NULL;
 }
 
+/* Both under the lock. False without memory for it. */
+static bool add(struct kernel *record)
+{
+	if (!tsearch(record, &kernels, compare))
+		return false;
+	atomic_fetch_add(&layer_cares, 1);
+	return true;
+}
+
+static void drop(struct kernel *record)
+{
+	tdelete(record, &kernels, compare);
+	atomic_fetch_sub(&layer_cares, 1);
+}
+
 static void forget(cl_kernel kernel)
 {
 	struct kernel *record;
@@ -45,7 +65,7 @@ static void forget(cl_kernel kernel)
 	pthread_mutex_lock(&kernels_lock);
 	record = find(kernel);
 	if (record)
-		tdelete(record, &kernels, compare);
+		drop(record);
 	pthread_mutex_unlock(&kernels_lock);
 	free(record);
 }
@@ -53,14 +73,17 @@ static void forget(cl_kernel kernel)
 static struct kernel *make_record(cl_kernel kernel)
 {
 	struct kernel *record;
-	cl_uint count = 0;
+	cl_uint count = 0, users = 1;
 
 	if (layer_next.clGetKernelInfo(kernel, CL_KERNEL_NUM_ARGS, sizeof(count), &count, NULL) !=
-	    CL_SUCCESS)
+		    CL_SUCCESS ||
+	    layer_next.clGetKernelInfo(kernel, CL_KERNEL_REFERENCE_COUNT, sizeof(users), &users,
+				       NULL) != CL_SUCCESS)
 		return NULL;
 	record = calloc(1, sizeof(*record) + count * sizeof(record->arguments[0]));
 	if (record) {
 		record->kernel = kernel;
+		record->users = users;
 		record->count = count;
 	}
 	return record;
@@ -107,7 +130,7 @@ static bool remember(cl_kernel kernel, cl_uint index, struct argument argument)
 
 	pthread_mutex_lock(&kernels_lock);
 	record = find(kernel);
-	if (!record && fresh && tsearch(fresh, &kernels, compare)) {
+	if (!record && fresh && add(fresh)) {
 		record = fresh;
 		fresh = NULL;
 	}
@@ -258,7 +281,7 @@ static bool copy_record(cl_kernel source, cl_kernel clone)
 	if (record && copy && copy->count == record->count) {
 		for (cl_uint i = 0; i < copy->count; i++)
 			copy->arguments[i] = record->arguments[i];
-		kept = tsearch(copy, &kernels, compare);
+		kept = add(copy);
 	}
 	pthread_mutex_unlock(&kernels_lock);
 	if (!kept)
@@ -282,14 +305,35 @@ cl_kernel CL_API_CALL layer_clone_kernel(cl_kernel source, cl_int *errcode_ret)
 	return NULL;
 }
 
+cl_int CL_API_CALL layer_retain_kernel(cl_kernel kernel)
+{
+	cl_int code = layer_next.clRetainKernel(kernel);
+	struct kernel *record;
+
+	if (layer_idle() || code != CL_SUCCESS)
+		return code;
+	pthread_mutex_lock(&kernels_lock);
+	record = find(kernel);
+	if (record)
+		record->users++;
+	pthread_mutex_unlock(&kernels_lock);
+	return CL_SUCCESS;
+}
+
+/* The runtime's own references, of commands under way, are not asked: they need no record. */
 cl_int CL_API_CALL layer_release_kernel(cl_kernel kernel)
 {
-	cl_uint count = 0;
+	struct kernel *record = NULL;
 
-	if (!layer_idle() &&
-	    layer_next.clGetKernelInfo(kernel, CL_KERNEL_REFERENCE_COUNT, sizeof(count), &count,
-				       NULL) == CL_SUCCESS &&
-	    count == 1)
-		forget(kernel);
+	if (!layer_idle()) {
+		pthread_mutex_lock(&kernels_lock);
+		record = find(kernel);
+		if (record && --record->users)
+			record = NULL;
+		if (record)
+			drop(record);
+		pthread_mutex_unlock(&kernels_lock);
+	}
+	free(record);
 	return layer_next.clReleaseKernel(kernel);
 }

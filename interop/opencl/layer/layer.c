@@ -29,6 +29,7 @@ static const struct _cl_icd_dispatch calls = {
 	.clGetImageInfo = layer_get_image_info,
 	.clCreateKernel = layer_create_kernel,
 	.clCreateKernelsInProgram = layer_create_kernels_in_program,
+	.clRetainKernel = layer_retain_kernel,
 	.clReleaseKernel = layer_release_kernel,
 	.clSetKernelArg = layer_set_kernel_arg,
 	.clGetEventInfo = layer_get_event_info,
