@@ -9,9 +9,12 @@ analysed. One's own files, before a commit:
 """
 
 import fnmatch
+import functools
+import hashlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -41,17 +44,46 @@ def c_is_formatted(tree):
     return lint.parallel(unformatted, asked(tree.c_files()))
 
 
-def analysed(tree):
-    """The files that the build compiles, once each."""
-    names = set()
+def commands(tree):
+    """How the build compiles each of the tree's files: folder and words."""
+    found = {}
     for folder in lint.option('build'):
         path = os.path.join(folder, 'compile_commands.json')
         with open(path, encoding='utf-8') as file:
             for entry in json.load(file):
                 full = os.path.normpath(os.path.join(entry['directory'], entry['file']))
-                names.add(os.path.relpath(full, tree.root))
-    return asked(sorted(name for name in names
-                        if name.endswith('.c') and not name.startswith('..')))
+                name = os.path.relpath(full, tree.root)
+                if name.endswith('.c') and not name.startswith('..'):
+                    found[name] = entry['directory'], shlex.split(entry['command'])
+    return found
+
+
+@functools.cache
+def analyser(root):
+    """What else a verdict depends on: the program and its configuration."""
+    version = subprocess.run(['clang-tidy', '--version'], check=False,
+                             stdout=subprocess.PIPE).stdout
+    return b''.join([version, *(open(path, 'rb').read() for path in
+                                (os.path.join(root, '.clang-tidy'), FACTS)
+                                if os.path.exists(path))])
+
+
+def clean_mark(tree, folder, words):
+    """The path of an empty file that is there once clang-tidy had nothing to say of what the compiler
+    sees of a source, comments included, since some are addressed to it. None: it can't be told."""
+    words = [word for word in words[1:] if word != '-MD']
+    for option in ('-o', '-MF', '-MQ'):     # what would be written
+        while option in words:
+            del words[words.index(option):words.index(option) + 2]
+    seen = subprocess.run(['clang', *words, '-E', '-C', '-Wno-unknown-warning-option'], cwd=folder,
+                          check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL)
+    if seen.returncode:
+        return None
+    name = hashlib.sha256(b'\0'.join([analyser(tree.root), ' '.join(words).encode(), seen.stdout]))
+    home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    cache = os.environ.get('LIBSHM_CACHE') or os.path.join(home, 'libshm')
+    return os.path.join(cache, 'clang-tidy', name.hexdigest())
 
 
 def clang_tidy_finds_nothing(tree):
@@ -61,15 +93,24 @@ def clang_tidy_finds_nothing(tree):
         path, _, rest = line.partition(':')
         return os.path.relpath(os.path.join(build[0], path), tree.root) + ':' + rest
 
+    found = commands(tree)
+
     def findings(name):
+        mark = clean_mark(tree, *found[name])
+        if mark and os.path.exists(mark):
+            return []
         facts = [] if DEFINES.search(tree.text(name)) else [f'--extra-arg-before=-include{FACTS}']
         status, output = run(tree, ['clang-tidy', '--quiet', '-p', build[0], *facts,
                                     '--extra-arg=-Wno-unknown-warning-option', name])
         # The way there is long: "clang-tidy -p build/check FILE" shows it.
         errors = [place(line) for line in output.splitlines() if ' error: ' in line]
+        if mark and not errors and not status:
+            os.makedirs(os.path.dirname(mark), exist_ok=True)
+            with open(mark, 'wb'):
+                pass
         return errors or ([output] if status else [])
 
-    return lint.parallel(findings, analysed(tree))
+    return lint.parallel(findings, asked(sorted(found)))
 
 
 def scripts(tree, *interpreters):
