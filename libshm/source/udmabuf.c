@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* True DMA-BUFs made of memfd pages, for importers that live with scattered memory. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,13 +73,28 @@ static int create_failed(size_t size, int error)
 				   strerror(error));
 }
 
+/*
+ * A DMA-BUF for which there is no descriptor is kept for ever by some kernels (Debian's 6.1.176; no more
+ * by 6.1.192), so one has to be free before. Another thread may still take it in between.
+ */
+static int create_buffer(int dev, const struct udmabuf_create *create, size_t size, int *ret_fd)
+{
+	int spare = fcntl((int)create->memfd, F_DUPFD_CLOEXEC, 0);
+
+	if (spare < 0)
+		return create_failed(size, errno);
+	close(spare);
+	*ret_fd = ioctl(dev, UDMABUF_CREATE, create);
+	return *ret_fd < 0 ? create_failed(size, errno) : 0;
+}
+
 static int udmabuf_allocate(struct metal_device *dev, size_t size, metal_shm_type type,
 			    struct metal_shm_memory *ret_memory)
 {
 	struct udmabuf *udmabuf = metal_shm_device_data(dev, &udmabuf_ops);
 	struct udmabuf_create create = { .flags = UDMABUF_FLAGS_CLOEXEC };
 	size_t rounded;
-	int error, memfd, fd;
+	int error, memfd, fd = -1;
 
 	(void)type;
 	error = shm__round_to_pages(size, "udmabuf", &rounded);
@@ -90,8 +106,7 @@ static int udmabuf_allocate(struct metal_device *dev, size_t size, metal_shm_typ
 		return error;
 	create.memfd = (uint32_t)memfd;
 	create.size = rounded;
-	fd = ioctl(udmabuf->fd, UDMABUF_CREATE, &create);
-	error = fd < 0 ? create_failed(rounded, errno) : 0;
+	error = create_buffer(udmabuf->fd, &create, rounded, &fd);
 	/* The DMA-BUF holds the pages from here on. */
 	close(memfd);
 	if (error)
