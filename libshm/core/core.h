@@ -89,6 +89,7 @@ struct shm__coherence {
 struct shm__hold {
 	enum metal_shm_dir dir; /* 0: holds nothing */
 	unsigned pending;       /* queued works that have the bytes */
+	bool done;              /* the last of them is over: nothing is written any more */
 };
 
 enum shm__kind { SHM__BUFFER = 1, SHM__PART, SHM__VIEW };

@@ -63,7 +63,20 @@ static inline int apply(struct shm__root *root, const struct shm__plan *plan)
 	return error;
 }
 
-/* Write back what a CPU may have written, without handing anything over. */
+static bool writes_by_cpu(const struct shm__root *root)
+{
+	for (const struct metal_generic_shm *view = root->views; view; view = view->next)
+		if ((view->hold.dir & METAL_SHM_DIR_DEV_W) && !view->hold.done &&
+		    (view->view.access == METAL_SHM_ACCESS_CPU_KERNEL ||
+		     view->view.access == METAL_SHM_ACCESS_CPU_USER))
+			return true;
+	return false;
+}
+
+/*
+ * Write back what a CPU may have written, without handing anything over: a device that is writing by the
+ * CPU goes on.
+ */
 int shm__settle_locked(struct shm__root *root)
 {
 	struct shm__coherence now = coherence_now(root);
@@ -73,6 +86,7 @@ int shm__settle_locked(struct shm__root *root)
 		return 0;
 	plan = shm__decide(now, METAL_SHM_ACCESS_DMA, METAL_SHM_DIR_DEV_R,
 			   root->properties.coherent == METAL_SHM_YES);
+	plan.after.cpu_dirty = writes_by_cpu(root);
 	return apply(root, &plan);
 }
 
@@ -244,6 +258,7 @@ static void take_over(struct shm__root *root, struct metal_generic_shm *taker,
 		root->pending++;
 		atomic_fetch_add(&taker->dev->pending, 1);
 	}
+	taker->hold.done = false;
 	root->owned = false;
 	shm__count(root, taker->dev, SHM__HANDOVERS, 1);
 }
@@ -346,6 +361,7 @@ int metal_shm_unhold(struct metal_generic_shm *shm, struct metal_device *dev, in
 		atomic_fetch_sub(&view->dev->pending, 1);
 		root->pending--;
 		if (!--view->hold.pending) {
+			view->hold.done = true;
 			shm__wake_all(root->waiters);
 			end = !atomic_load(&view->refs) && shm__view_end_locked(view);
 			idle = shm__becomes_idle(root);

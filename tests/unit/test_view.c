@@ -174,6 +174,28 @@ static void reach_all_around_the_part(struct fake_importer *gpu,
 }
 
 /* Memory that is really mapped, each time elsewhere. */
+/* What it writes after the attach wants an END of its own, until it says that it is done. */
+static void a_device_that_writes_by_the_cpu_goes_on_over_an_attach(void **state)
+{
+	struct bench *bench = *state;
+	struct fake_importer *kernel = fake_importer_new("kernel", METAL_SHM_ACCESS_CPU_KERNEL);
+	struct metal_generic_shm *view = metal_shm_attach(bench->shm, kernel->dev), *late;
+
+	assert_int_equal(fake_queue(kernel, bench->shm, W), 0);
+	late = metal_shm_attach(bench->shm, bench->gpu->dev);
+	assert_int_equal(metal_shm_settle(bench->shm), 0);
+	assert_string_equal(bench->source->log, "aS1E1E1");
+	fake_complete(kernel, 1);
+	assert_int_equal(metal_shm_device_dispatch(kernel->dev), 0);
+	assert_int_equal(metal_shm_settle(bench->shm), 0);
+	assert_int_equal(metal_shm_settle(bench->shm), 0);
+	assert_string_equal(bench->source->log, "aS1E1E1E1");
+	metal_shm_detach(late, bench->gpu->dev);
+	metal_shm_detach(view, kernel->dev);
+	metal_shm_detach(bench->view, bench->camera->dev);
+	fake_importer_end(kernel);
+}
+
 static void an_importer_maps_the_whole_memory_around_its_range(void **state)
 {
 	struct bench *bench = *state;
@@ -255,6 +277,7 @@ int main(int argc, char **argv)
 		CASE(the_memory_goes_with_the_last_view_that_ends_so),
 		CASE(a_detach_does_not_wait_for_an_attach),
 		CASE(what_the_cpu_wrote_goes_before_such_an_end),
+		CASE(a_device_that_writes_by_the_cpu_goes_on_over_an_attach),
 		CASE(an_importer_maps_the_whole_memory_around_its_range),
 		CASE(devices_come_and_go_in_threads),
 	};
