@@ -21,20 +21,9 @@ static pthread_mutex_t events_lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_mutex_t *const layer_events_guard = &events_lock;
 static void *events;
 
-static int compare(const void *left, const void *right)
-{
-	const struct tracked *a = left, *b = right;
-
-	return ((uintptr_t)a->event > (uintptr_t)b->event) -
-	       ((uintptr_t)a->event < (uintptr_t)b->event);
-}
-
 static struct tracked *find(cl_event event)
 {
-	const struct tracked key = { .event = event };
-	void *found = tfind(&key, &events, compare);
-
-	return found ? *(struct tracked **)found : NULL;
+	return layer_find(&events, event);
 }
 
 cl_int layer_event_add(struct layer_command *command)
@@ -48,7 +37,7 @@ cl_int layer_event_add(struct layer_command *command)
 	layer_command_get(command);
 	layer_next.clRetainEvent(command->done);
 	pthread_mutex_lock(&events_lock);
-	added = tsearch(tracked, &events, compare);
+	added = tsearch(tracked, &events, layer_by_handle);
 	pthread_mutex_unlock(&events_lock);
 	if (added)
 		return CL_SUCCESS;
@@ -100,7 +89,7 @@ static struct layer_command *take_if_done_with(struct tracked *tracked)
 	if (!tracked || tracked->users || !tracked->over)
 		return NULL;
 	command = tracked->command;
-	tdelete(tracked, &events, compare);
+	tdelete(tracked, &events, layer_by_handle);
 	free(tracked);
 	return command;
 }

@@ -27,26 +27,15 @@ static pthread_mutex_t kernels_lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_mutex_t *const layer_kernels_guard = &kernels_lock;
 static void *kernels;
 
-static int compare(const void *left, const void *right)
-{
-	const struct kernel *a = left, *b = right;
-
-	return ((uintptr_t)a->kernel > (uintptr_t)b->kernel) -
-	       ((uintptr_t)a->kernel < (uintptr_t)b->kernel);
-}
-
 static struct kernel *find(cl_kernel kernel)
 {
-	const struct kernel key = { .kernel = kernel };
-	void *found = tfind(&key, &kernels, compare);
-
-	return found ? *(struct kernel **)found : NULL;
+	return layer_find(&kernels, kernel);
 }
 
 /* Both under the lock. False without memory for it. */
 static bool add(struct kernel *record)
 {
-	if (!tsearch(record, &kernels, compare))
+	if (!tsearch(record, &kernels, layer_by_handle))
 		return false;
 	atomic_fetch_add(&layer_cares, 1);
 	return true;
@@ -54,7 +43,7 @@ static bool add(struct kernel *record)
 
 static void drop(struct kernel *record)
 {
-	tdelete(record, &kernels, compare);
+	tdelete(record, &kernels, layer_by_handle);
 	atomic_fetch_sub(&layer_cares, 1);
 }
 

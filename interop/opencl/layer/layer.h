@@ -95,6 +95,13 @@ int layer_buffer_end(struct layer_buffer *buffer);
 
 /* ---- objects.c: what we know of the program's handles ---- */
 
+/*
+ * For tables of tsearch() whose records begin with their handle: the order, and the record of a handle,
+ * or NULL.
+ */
+int layer_by_handle(const void *left, const void *right);
+void *layer_find(void *const *table, const void *handle);
+
 struct layer_map {
 	struct layer_map *next;
 	void *address;

@@ -9,19 +9,23 @@ pthread_mutex_t layer_objects_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void *mems;
 
-static int compare(const void *left, const void *right)
+int layer_by_handle(const void *left, const void *right)
 {
-	const struct layer_mem *a = left, *b = right;
+	uintptr_t a = (uintptr_t) * (void *const *)left, b = (uintptr_t) * (void *const *)right;
 
-	return ((uintptr_t)a->mem > (uintptr_t)b->mem) - ((uintptr_t)a->mem < (uintptr_t)b->mem);
+	return (a > b) - (a < b);
+}
+
+void *layer_find(void *const *table, const void *handle)
+{
+	void *found = tfind(&handle, table, layer_by_handle);
+
+	return found ? *(void **)found : NULL;
 }
 
 struct layer_mem *layer_mem_find(cl_mem mem)
 {
-	const struct layer_mem key = { .mem = mem };
-	void *found = tfind(&key, &mems, compare);
-
-	return found ? *(struct layer_mem **)found : NULL;
+	return layer_find(&mems, mem);
 }
 
 struct layer_import *layer_mem_import(cl_mem mem)
@@ -55,7 +59,7 @@ static void CL_CALLBACK destroyed(cl_mem mem, void *user_data)
 
 	(void)mem;
 	pthread_mutex_lock(&layer_objects_lock);
-	tdelete(record, &mems, compare);
+	tdelete(record, &mems, layer_by_handle);
 	pthread_mutex_unlock(&layer_objects_lock);
 	free_record(record);
 }
@@ -67,7 +71,7 @@ void layer_mem_forget(cl_mem mem)
 	pthread_mutex_lock(&layer_objects_lock);
 	record = layer_mem_find(mem);
 	if (record)
-		tdelete(record, &mems, compare);
+		tdelete(record, &mems, layer_by_handle);
 	pthread_mutex_unlock(&layer_objects_lock);
 	if (record)
 		free_record(record);
@@ -85,7 +89,7 @@ cl_int layer_mem_add(const struct layer_mem *record)
 	*copy = *record;
 	copy->users = 1;
 	pthread_mutex_lock(&layer_objects_lock);
-	added = tsearch(copy, &mems, compare);
+	added = tsearch(copy, &mems, layer_by_handle);
 	pthread_mutex_unlock(&layer_objects_lock);
 	if (!added)
 		goto fail;
@@ -96,7 +100,7 @@ cl_int layer_mem_add(const struct layer_mem *record)
 	if (code == CL_SUCCESS)
 		return CL_SUCCESS;
 	pthread_mutex_lock(&layer_objects_lock);
-	tdelete(copy, &mems, compare);
+	tdelete(copy, &mems, layer_by_handle);
 	pthread_mutex_unlock(&layer_objects_lock);
 fail:
 	if (record->parent)

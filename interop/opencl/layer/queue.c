@@ -36,20 +36,9 @@ bool layer_queue_is_unordered(cl_command_queue queue)
 	       (properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
 }
 
-static int compare(const void *left, const void *right)
-{
-	const struct queue *a = left, *b = right;
-
-	return ((uintptr_t)a->queue > (uintptr_t)b->queue) -
-	       ((uintptr_t)a->queue < (uintptr_t)b->queue);
-}
-
 static struct queue *find(cl_command_queue queue)
 {
-	const struct queue key = { .queue = queue };
-	void *found = tfind(&key, &queues, compare);
-
-	return found ? *(struct queue **)found : NULL;
+	return layer_find(&queues, queue);
 }
 
 /* Under the lock. One that wasn't seen being made is taken to have one reference. NULL without memory. */
@@ -64,7 +53,7 @@ static struct queue *find_or_add(cl_command_queue queue)
 		return NULL;
 	record->queue = queue;
 	record->users = 1;
-	if (tsearch(record, &queues, compare))
+	if (tsearch(record, &queues, layer_by_handle))
 		return record;
 	free(record);
 	return NULL;
@@ -282,7 +271,7 @@ static struct queue *take(cl_command_queue queue, bool all)
 	if (record && !all && --record->users)
 		record = NULL;
 	if (record)
-		tdelete(record, &queues, compare);
+		tdelete(record, &queues, layer_by_handle);
 	pthread_mutex_unlock(&queues_lock);
 	return record;
 }
