@@ -155,44 +155,42 @@ cl_int CL_API_CALL layer_set_kernel_arg_svm_pointer(cl_kernel kernel, cl_uint in
 	return code;
 }
 
+/* The next argument from *index on that is an import, or was; *index is then behind it. */
+static bool next_import(cl_kernel kernel, cl_uint *index, struct argument *ret_argument)
+{
+	struct kernel *record;
+	bool found = false;
+
+	pthread_mutex_lock(&kernels_lock);
+	record = find(kernel);
+	while (record && !found && *index < record->count) {
+		*ret_argument = record->arguments[(*index)++];
+		found = ret_argument->mem;
+	}
+	pthread_mutex_unlock(&kernels_lock);
+	return found;
+}
+
 void layer_kernel_touch(struct layer_bracket *bracket, cl_kernel kernel)
 {
 	struct argument argument;
-	struct kernel *record;
+	cl_uint index = 0;
 
-	for (cl_uint i = 0;; i++) {
-		pthread_mutex_lock(&kernels_lock);
-		record = find(kernel);
-		if (!record || i >= record->count) {
-			pthread_mutex_unlock(&kernels_lock);
-			return;
-		}
-		argument = record->arguments[i];
-		pthread_mutex_unlock(&kernels_lock);
-		if (argument.mem)
-			layer_touch(bracket, argument.mem, argument.may_write);
-	}
+	while (next_import(kernel, &index, &argument))
+		layer_touch(bracket, argument.mem, argument.may_write);
 }
 
 bool layer_kernel_has_import(cl_kernel kernel)
 {
 	struct layer_import *import = NULL;
-	struct kernel *record;
-	cl_mem mem;
+	struct argument argument;
+	cl_uint index = 0;
 
-	for (cl_uint i = 0; !import; i++) {
-		pthread_mutex_lock(&kernels_lock);
-		record = find(kernel);
-		if (!record || i >= record->count) {
-			pthread_mutex_unlock(&kernels_lock);
-			return false;
-		}
-		mem = record->arguments[i].mem;
-		pthread_mutex_unlock(&kernels_lock);
-		import = mem ? layer_mem_import(mem) : NULL;
-	}
-	layer_import_put(import);
-	return true;
+	while (!import && next_import(kernel, &index, &argument))
+		import = layer_mem_import(argument.mem);
+	if (import)
+		layer_import_put(import);
+	return import;
 }
 
 cl_int CL_API_CALL layer_enqueue_ndrange_kernel(cl_command_queue queue, cl_kernel kernel,
