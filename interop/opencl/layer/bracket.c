@@ -92,6 +92,14 @@ void layer_touch_import(struct layer_bracket *bracket, struct layer_import *impo
 	bracket->uses[bracket->use_count++] = (struct layer_use){ import, write };
 }
 
+void layer_touch_bracketed(struct layer_bracket *bracket, struct layer_import *import, bool write)
+{
+	if (import->bracketed && !import->external)
+		layer_touch_import(bracket, import, write);
+	else
+		layer_import_put(import);
+}
+
 void layer_touch(struct layer_bracket *bracket, cl_mem mem, bool write)
 {
 	struct layer_import *import = layer_mem_import(mem);
@@ -102,10 +110,7 @@ void layer_touch(struct layer_bracket *bracket, cl_mem mem, bool write)
 		layer_refuse(bracket, CL_INVALID_OPERATION);
 	else if (!layer_import_is_whole(import))
 		layer_refuse(bracket, CL_OUT_OF_RESOURCES);
-	if (import->bracketed && !import->external)
-		layer_touch_import(bracket, import, write);
-	else
-		layer_import_put(import);
+	layer_touch_bracketed(bracket, import, write);
 }
 
 void layer_touch_all(struct layer_bracket *bracket, cl_mem mem)

@@ -247,7 +247,9 @@ void layer_begin(struct layer_bracket *bracket, cl_command_queue queue, cl_comma
 void layer_touch(struct layer_bracket *bracket, cl_mem mem, bool write);
 /* For reading, and for writing where the import can be written. */
 void layer_touch_all(struct layer_bracket *bracket, cl_mem mem);
-/* An import itself, bracketed or not: for maps and external memory. Takes over a reference. */
+/* An import, if commands on it are bracketed. Takes over a reference, as does the next. */
+void layer_touch_bracketed(struct layer_bracket *bracket, struct layer_import *import, bool write);
+/* An import in any case: external memory at its acquire and release. */
 void layer_touch_import(struct layer_bracket *bracket, struct layer_import *import, bool write);
 void layer_refuse(struct layer_bracket *bracket, cl_int code);
 cl_int layer_open(struct layer_bracket *bracket, enum layer_mode mode);

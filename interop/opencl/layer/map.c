@@ -14,15 +14,15 @@ static bool writes(cl_map_flags flags)
 	return flags & (CL_MAP_WRITE | CL_MAP_WRITE_INVALIDATE_REGION);
 }
 
-/* Whether maps of mem have to be remembered, and are brackets. */
-static bool prepare(struct layer_bracket *b, cl_mem mem, cl_map_flags flags, struct layer_map **ret)
+/* *ret is what to remember of the map of an import; NULL for any other mem, and without memory. */
+static void prepare(struct layer_bracket *b, cl_mem mem, cl_map_flags flags, struct layer_map **ret)
 {
 	struct layer_import *import = layer_mem_import(mem);
 	bool write = writes(flags);
 
 	*ret = NULL;
 	if (!import)
-		return false;
+		return;
 	if (write && !import->writable)
 		layer_refuse(b, CL_INVALID_OPERATION);
 	if (!layer_import_is_whole(import))
@@ -32,11 +32,7 @@ static bool prepare(struct layer_bracket *b, cl_mem mem, cl_map_flags flags, str
 		layer_refuse(b, CL_OUT_OF_HOST_MEMORY);
 	else
 		(*ret)->write = write;
-	if (import->bracketed && !import->external)
-		layer_touch_import(b, import, write);
-	else
-		layer_import_put(import);
-	return true;
+	layer_touch_bracketed(b, import, write);
 }
 
 /* The record takes over the map, and its reference of the queue. */
@@ -180,10 +176,8 @@ static cl_int unmap(cl_command_queue queue, cl_mem mem, void *address, struct la
 	cl_int code;
 
 	layer_begin(&b, queue, CL_COMMAND_UNMAP_MEM_OBJECT, CL_FALSE, wait_count, wait_list, event);
-	if (import && import->bracketed && !import->external)
-		layer_touch_import(&b, import, (*map)->write);
-	else if (import)
-		layer_import_put(import);
+	if (import)
+		layer_touch_bracketed(&b, import, (*map)->write);
 	code = layer_open(&b, LAYER_FINISH);
 	if (code != CL_SUCCESS)
 		return code;
