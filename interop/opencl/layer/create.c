@@ -8,9 +8,7 @@
 #include "calls.h"
 #include "layer.h"
 
-#define ACCESS_FLAGS (CL_MEM_READ_WRITE | CL_MEM_READ_ONLY | CL_MEM_WRITE_ONLY)
-#define HOST_FLAGS   (CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_WRITE_ONLY | CL_MEM_HOST_NO_ACCESS)
-#define PTR_FLAGS    (CL_MEM_USE_HOST_PTR | CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)
+#define PTR_FLAGS (CL_MEM_USE_HOST_PTR | CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)
 
 static bool context_can(cl_context context, bool (*can)(cl_device_id))
 {
@@ -45,8 +43,8 @@ static cl_mem forced_buffer(cl_context context, cl_mem_flags flags, size_t size,
 	int fd;
 
 	if (flags & CL_MEM_USE_HOST_PTR || !size || !(flags & CL_MEM_COPY_HOST_PTR) != !host ||
-	    !layer_flags_are_valid(flags & (ACCESS_FLAGS | HOST_FLAGS)) ||
-	    flags & ~(cl_mem_flags)(ACCESS_FLAGS | HOST_FLAGS | CL_MEM_COPY_HOST_PTR |
+	    !layer_flags_are_valid(flags & (LAYER_ACCESS_FLAGS | LAYER_HOST_FLAGS)) ||
+	    flags & ~(cl_mem_flags)(LAYER_ACCESS_FLAGS | LAYER_HOST_FLAGS | CL_MEM_COPY_HOST_PTR |
 				    CL_MEM_ALLOC_HOST_PTR) ||
 	    !layer_context_shares(context))
 		return NULL;
@@ -119,10 +117,10 @@ static cl_mem_flags flags_of(cl_mem buffer)
 /* What isn't said is as in the buffer. */
 static cl_mem_flags inherited_flags(cl_mem_flags from, cl_mem_flags flags)
 {
-	if (!(flags & ACCESS_FLAGS))
-		flags |= from & ACCESS_FLAGS;
-	if (!(flags & HOST_FLAGS))
-		flags |= from & HOST_FLAGS;
+	if (!(flags & LAYER_ACCESS_FLAGS))
+		flags |= from & LAYER_ACCESS_FLAGS;
+	if (!(flags & LAYER_HOST_FLAGS))
+		flags |= from & LAYER_HOST_FLAGS;
 	return flags | (from & PTR_FLAGS);
 }
 
@@ -236,7 +234,7 @@ static cl_mem adopt(cl_mem mem, const struct layer_mem *wanted, cl_int *ret_code
 		layer_import_put(record.import);
 		return NULL;
 	}
-	if (!(record.flags & ACCESS_FLAGS))
+	if (!(record.flags & LAYER_ACCESS_FLAGS))
 		record.flags |= CL_MEM_READ_WRITE;
 	record.mem = mem;
 	*ret_code = layer_mem_add(&record);
@@ -252,7 +250,7 @@ static cl_mem adopt(cl_mem mem, const struct layer_mem *wanted, cl_int *ret_code
 static cl_mem_flags native_flags(const struct layer_import *import, cl_mem_flags flags)
 {
 	if (!import->writable)
-		flags = (flags & ~(cl_mem_flags)ACCESS_FLAGS) | CL_MEM_READ_ONLY;
+		flags = (flags & ~(cl_mem_flags)LAYER_ACCESS_FLAGS) | CL_MEM_READ_ONLY;
 	return flags | CL_MEM_USE_HOST_PTR;
 }
 
@@ -260,7 +258,8 @@ cl_mem layer_make_buffer(cl_context context, const struct layer_mem *wanted, siz
 			 cl_int *ret_code)
 {
 	struct layer_import *import = wanted->import;
-	cl_mem_flags flags = native_flags(import, wanted->flags & (ACCESS_FLAGS | HOST_FLAGS));
+	cl_mem_flags flags =
+		native_flags(import, wanted->flags & (LAYER_ACCESS_FLAGS | LAYER_HOST_FLAGS));
 	cl_mem mem;
 
 	mem = layer_next.clCreateBuffer(context, flags, size, import->address, ret_code);

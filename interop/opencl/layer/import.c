@@ -18,9 +18,6 @@
 /* Nothing is ever mapped below: such a pointer is a descriptor given by value, as some clients do. */
 #define LOWEST_ADDRESS 65536
 
-#define ACCESS_FLAGS (CL_MEM_READ_WRITE | CL_MEM_READ_ONLY | CL_MEM_WRITE_ONLY)
-#define HOST_FLAGS   (CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_WRITE_ONLY | CL_MEM_HOST_NO_ACCESS)
-
 typedef cl_mem(CL_API_CALL *import_fn)(cl_context, cl_mem_flags, const cl_import_properties_arm *,
 				       void *, size_t, cl_int *);
 
@@ -37,8 +34,8 @@ static bool at_most_one(cl_mem_flags flags)
 
 bool layer_flags_are_valid(cl_mem_flags flags)
 {
-	return !(flags & ~(cl_mem_flags)(ACCESS_FLAGS | HOST_FLAGS)) &&
-	       at_most_one(flags & ACCESS_FLAGS) && at_most_one(flags & HOST_FLAGS);
+	return !(flags & ~(cl_mem_flags)(LAYER_ACCESS_FLAGS | LAYER_HOST_FLAGS)) &&
+	       at_most_one(flags & LAYER_ACCESS_FLAGS) && at_most_one(flags & LAYER_HOST_FLAGS);
 }
 
 /* Bit of each property that was there, to find those that come twice. */

@@ -320,6 +320,10 @@ bool layer_forced(void);
 
 /* ---- import.c, create.c: making cl_mems ---- */
 
+#define LAYER_ACCESS_FLAGS (CL_MEM_READ_WRITE | CL_MEM_READ_ONLY | CL_MEM_WRITE_ONLY)
+#define LAYER_HOST_FLAGS   (CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_WRITE_ONLY | CL_MEM_HOST_NO_ACCESS)
+
+/* These and no more than one of each. */
 bool layer_flags_are_valid(cl_mem_flags flags);
 /* Both take over the reference and the properties of the record, whose mem isn't set yet. */
 cl_mem layer_make_buffer(cl_context context, const struct layer_mem *wanted, size_t size,
