@@ -31,7 +31,6 @@ static void *by_id;                                        /* under engine_lock 
 static uintptr_t last_id;                                  /* under engine_lock */
 static struct layer_import *abandoned;                     /* under engine_lock */
 static bool running, stopping;
-static pid_t owner; /* a child after fork has the variables and not the thread */
 static pthread_t thread;
 static int wake_fd = -1;
 
@@ -371,17 +370,15 @@ cl_int layer_engine_ready(void)
 	cl_int code = CL_SUCCESS;
 
 	pthread_mutex_lock(&engine_lock);
-	if (running && owner != getpid()) {
+	if (atomic_load(&layer_forked)) {
 		code = CL_OUT_OF_RESOURCES;
 	} else if (!running) {
 		if (wake_fd < 0)
 			wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (wake_fd < 0 || !start_thread()) {
+		if (wake_fd < 0 || !start_thread())
 			code = CL_OUT_OF_RESOURCES;
-		} else {
+		else
 			running = true;
-			owner = getpid();
-		}
 	}
 	pthread_mutex_unlock(&engine_lock);
 	return code;
@@ -413,7 +410,7 @@ bool layer_engine_abandon(struct layer_import *import)
 	bool taken;
 
 	pthread_mutex_lock(&engine_lock);
-	taken = running && owner == getpid() && !stopping;
+	taken = running && !atomic_load(&layer_forked) && !stopping;
 	if (taken) {
 		import->next = abandoned;
 		abandoned = import;
@@ -460,7 +457,7 @@ void layer_engine_stop(void)
 	bool join;
 
 	pthread_mutex_lock(&engine_lock);
-	join = running && owner == getpid();
+	join = running && !atomic_load(&layer_forked);
 	stopping = true;
 	pthread_mutex_unlock(&engine_lock);
 	if (!join)
