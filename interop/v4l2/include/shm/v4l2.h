@@ -167,8 +167,9 @@ int metal_shm_v4l2_start(struct metal_device *dev, struct metal_shm_pool *pool);
  *
  * @param dev  a V4L2 device; nothing happens if it is not started
  * @return 0, also when the device is gone (its node is then closed, once both queues of a
- *         memory-to-memory device are stopped: nothing else makes the driver let go of the memory); -EINVAL not a V4L2 device; or the error of the system
- *         call, with everything undone that can be
+ *         memory-to-memory device are stopped: nothing else makes the driver let go of the memory);
+ *         -EINVAL not a V4L2 device; or the error of the system call, with everything undone that
+ *         can be
  */
 int metal_shm_v4l2_stop(struct metal_device *dev);
 
