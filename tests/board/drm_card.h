@@ -23,6 +23,7 @@
 #include <shm/observe.h>
 #include <shm/shm.h>
 
+#include "card_path.h"
 #include "shm_test.h"
 
 #define XR24   METAL_SHM_FOURCC('X', 'R', '2', '4')
@@ -46,30 +47,6 @@
 		if (ret_)                                                            \
 			fail_msg("%s: %d, %s", #call, ret_, metal_shm_last_error()); \
 	} while (0)
-
-/* The node of the card that a driver has. */
-static inline const char *card_path(const char *driver)
-{
-	static char path[32];
-
-	for (int i = 0; i < 16; i++) {
-		drmVersionPtr version;
-		bool found;
-		int fd;
-
-		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		version = drmGetVersion(fd);
-		found = version && !strcmp(version->name, driver);
-		drmFreeVersion(version);
-		close(fd);
-		if (found)
-			return path;
-	}
-	shm_test_skip("no card of %s", driver);
-}
 
 static inline struct metal_device *open_card(uint32_t flags)
 {

@@ -13,6 +13,8 @@
 #include <xf86drm.h>
 #include <xf86drmMode.h>
 
+#include "card_path.h"
+
 static ino_t inode_of(int fd)
 {
 	struct stat st;
@@ -76,7 +78,7 @@ static ino_t inode_of_framebuffer(int card, uint32_t id)
 /* Root may ask on a descriptor of its own, beside the display's. */
 static ino_t inode_on_the_crtc(void)
 {
-	int card = open(card_node("vkms"), O_RDWR | O_CLOEXEC);
+	int card = open(card_path("vkms"), O_RDWR | O_CLOEXEC);
 	drmModeResPtr resources = drmModeGetResources(card);
 	drmModeCrtcPtr crtc = resources ? drmModeGetCrtc(card, resources->crtcs[0]) : NULL;
 	ino_t found = crtc ? inode_of_framebuffer(card, crtc->buffer_id) : 0;

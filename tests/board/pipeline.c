@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pipeline.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <linux/videodev2.h>
-#include <xf86drm.h>
 
 #include "camera_path.h"
+#include "card_path.h"
 
 #define FRONT_FRAMES 4
 #define BACK_FRAMES  4
@@ -31,29 +29,6 @@ static const char source[] =
 	"		seen[1] = (ulong)out;\n"
 	"	}\n"
 	"}\n";
-
-const char *card_node(const char *driver)
-{
-	static char path[32];
-
-	for (int i = 0; i < 16; i++) {
-		drmVersionPtr version;
-		bool found;
-		int fd;
-
-		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		version = drmGetVersion(fd);
-		found = version && !strcmp(version->name, driver);
-		drmFreeVersion(version);
-		close(fd);
-		if (found)
-			return path;
-	}
-	shm_test_skip("no card of %s", driver);
-}
 
 void camera_control(struct metal_device *camera, const char *name, int value)
 {
@@ -166,7 +141,7 @@ void pipeline_open(struct pipeline *p, uint32_t width, uint32_t height)
 	assert_ok(metal_shm_v4l2_open(video_path("vivid-*-vid-cap"), &p->camera));
 	assert_ok(metal_shm_v4l2_set_interval(p->camera, 1, 25));
 	assert_ok(metal_shm_opencl_open(NULL, NULL, &p->gpu));
-	assert_ok(metal_shm_drm_open_options(card_node("vkms"), &options, &p->display));
+	assert_ok(metal_shm_drm_open_options(card_path("vkms"), &options, &p->display));
 
 	struct metal_device *const front[] = { p->camera, p->gpu };
 	struct metal_device *const back[] = { p->gpu, p->display };

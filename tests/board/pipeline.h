@@ -71,8 +71,6 @@ void pipeline_drop(struct pipeline_frame *frame);
 void pipeline_skip(struct pipeline *p, unsigned frames);
 void pipeline_close(struct pipeline *p);
 
-/* The card's node; the camera's is video_path()'s. */
-const char *card_node(const char *driver);
 /* Set a control of vivid by its name; menus by number. */
 void camera_control(struct metal_device *camera, const char *name, int value);
 /* What the library and the OpenCL runtime keep for the life of the process, made before any case. */

@@ -78,8 +78,8 @@ static void refuse_nobody(const char *name, const char *node, gid_t group, mode_
 
 static void program_without_privileges_is_told_which_group_or_rule_helps(void **state)
 {
-	const char *camera = node_path("vivid-000-vid-cap"), *card = card_path("vkms");
-	char camera_name[64], card_name[64];
+	const char *camera = video_path("vivid-000-vid-cap"), *card = card_path("vkms");
+	char camera_name[320], card_name[64];
 
 	(void)state;
 	snprintf(camera_name, sizeof(camera_name), "v4l2:%s", camera);
@@ -103,7 +103,7 @@ static void frames_of_impossible_sizes_are_refused(void **state)
 	struct metal_shm_pool *pool = NULL;
 
 	(void)state;
-	ok(metal_shm_v4l2_open(node_path("vivid-000-vid-cap"), &devs[0]));
+	ok(metal_shm_v4l2_open(video_path("vivid-000-vid-cap"), &devs[0]));
 	for (size_t i = 0; i < SHM_TEST_COUNT(sides); i++) {
 		struct metal_shm_frame frame = { XR24, sides[i][0], sides[i][1], .modifier = 0 };
 		struct metal_shm_frame before = frame;
@@ -133,7 +133,7 @@ static void frame_larger_than_each_device_has_is_refused_with_what_it_has(void *
 	struct metal_device *devs[2] = { NULL, open_card(0) };
 
 	(void)state;
-	ok(metal_shm_v4l2_open(node_path("vivid-000-vid-cap"), &devs[0]));
+	ok(metal_shm_v4l2_open(video_path("vivid-000-vid-cap"), &devs[0]));
 	fails(metal_shm_frame_negotiate(&frame, &devs[0], 1), ENOTSUP, "the nearest is");
 	fails(metal_shm_frame_negotiate(&frame, &devs[1], 1), ENOTSUP, "takes frames of");
 	fails(metal_shm_frame_negotiate(&frame, devs, 2), ENOTSUP, "the nearest is");
@@ -149,7 +149,7 @@ static void format_that_nobody_has_is_refused(void **state)
 	struct metal_shm_frame frame = { .width = WIDTH, .height = HEIGHT };
 
 	(void)state;
-	ok(metal_shm_v4l2_open(node_path("vivid-000-vid-cap"), &devs[0]));
+	ok(metal_shm_v4l2_open(video_path("vivid-000-vid-cap"), &devs[0]));
 	for (size_t i = 0; i < SHM_TEST_COUNT(formats); i++) {
 		frame.fourcc = formats[i];
 		fails(metal_shm_frame_negotiate(&frame, devs, 2), ENOTSUP,

@@ -48,7 +48,7 @@ static void handle_of_another_library_is_recognised_by_each_call(void **state)
 	struct metal_device *camera = NULL, *display = open_card(0);
 
 	(void)state;
-	ok(metal_shm_v4l2_open(node_path("vivid-000-vid-cap"), &camera));
+	ok(metal_shm_v4l2_open(video_path("vivid-000-vid-cap"), &camera));
 	refuse_handle(garbage(0), camera, display);
 	refuse_handle(garbage(0xff), camera, display);
 	refuse_handle(garbage(0x5a), camera, display);
@@ -113,7 +113,7 @@ static void device_of_another_adapter_is_refused(void **state)
 	struct metal_generic_shm *shm = metal_shm_allocate(4096, heap, 0), *got = NULL;
 
 	(void)state;
-	ok(metal_shm_v4l2_open(node_path("vivid-000-vid-cap"), &camera));
+	ok(metal_shm_v4l2_open(video_path("vivid-000-vid-cap"), &camera));
 	fails(metal_shm_drm_present(camera, shm), EINVAL, "is another kind of device");
 	fails(metal_shm_drm_off(camera), EINVAL, "is another kind of device");
 	fails(metal_shm_v4l2_queue(display, shm), EINVAL, "is another kind of device");
@@ -133,7 +133,7 @@ static void pool_of_another_library_is_recognised_by_each_call(void **state)
 	struct metal_shm_pool *wrong = garbage(0x5a);
 
 	(void)state;
-	ok(metal_shm_v4l2_open(node_path("vivid-000-vid-cap"), &camera));
+	ok(metal_shm_v4l2_open(video_path("vivid-000-vid-cap"), &camera));
 	refused(metal_shm_pool_get(wrong, 0), EINVAL, "not a pool");
 	refused(metal_shm_pool_count(wrong), EINVAL, "not a pool");
 	fails(metal_shm_v4l2_start(camera, wrong), EINVAL, "not a pool");
@@ -148,7 +148,7 @@ static void second_detach_is_misuse(void **state)
 	struct metal_device *heap = open_memory("heap:reserved");
 
 	(void)state;
-	ok(metal_shm_v4l2_open(node_path("vivid-000-vid-cap"), &camera));
+	ok(metal_shm_v4l2_open(video_path("vivid-000-vid-cap"), &camera));
 	devs[1] = camera;
 	for (size_t i = 0; i < SHM_TEST_COUNT(devs); i++) {
 		struct metal_generic_shm *shm = metal_shm_allocate(1 << 20, heap, 0), *view;

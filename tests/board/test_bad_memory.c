@@ -63,7 +63,7 @@ static int open_kind(unsigned kind)
 
 static void descriptor_of_another_kind_is_no_memory(void **state)
 {
-	int camera = open(node_path("vivid-000-vid-cap"), O_RDWR | O_CLOEXEC);
+	int camera = open(video_path("vivid-000-vid-cap"), O_RDWR | O_CLOEXEC);
 	int card = open(card_path("vkms"), O_RDWR | O_CLOEXEC), fd;
 	unsigned kinds = 0;
 
@@ -112,7 +112,7 @@ static void descriptor_of_another_kind_is_no_display(void **state)
 		fails(metal_shm_drm_open_fd(fd, 0, 0, 0, &dev), EINVAL, "is not a DRM node");
 		assert_int_equal(fcntl(fd, F_GETFD), -1);
 	}
-	fd = open(node_path("vivid-000-vid-cap"), O_RDWR | O_CLOEXEC);
+	fd = open(video_path("vivid-000-vid-cap"), O_RDWR | O_CLOEXEC);
 	fails(metal_shm_drm_open_fd(fd, 0, 0, 0, &dev), EINVAL, "is not a DRM node");
 	assert_null(dev);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "camera_path.h"
+#include "card_path.h"
 #include "pipeline.h"
 
 #define AR24 METAL_SHM_FOURCC('A', 'R', '2', '4')
@@ -21,7 +22,7 @@ static int open_all(void **state)
 	(void)state;
 	assert_ok(metal_shm_v4l2_open(video_path("vivid-*-vid-cap"), &devs[CAMERA]));
 	assert_ok(metal_shm_opencl_open(NULL, NULL, &devs[GPU]));
-	assert_ok(metal_shm_drm_open(card_node("vkms"), &devs[DISPLAY]));
+	assert_ok(metal_shm_drm_open(card_path("vkms"), &devs[DISPLAY]));
 	return 0;
 }
 

@@ -66,7 +66,7 @@ static int show_camera(void)
 	uint64_t flips;
 
 	reach(OPENS);
-	must(metal_shm_v4l2_open(node_path("vivid-000-vid-cap"), &devs[0]));
+	must(metal_shm_v4l2_open(video_path("vivid-000-vid-cap"), &devs[0]));
 	must(metal_shm_v4l2_set_interval(devs[0], 1, 50));
 	must(metal_shm_drm_open(card_path("vkms"), &devs[1]));
 	reach(ALLOCATES);
@@ -129,7 +129,7 @@ static int convert(void)
 	struct metal_shm_pool *from, *to;
 
 	reach(OPENS);
-	must(metal_shm_v4l2_open_m2m(node_path("vim2m"), &in, &out));
+	must(metal_shm_v4l2_open_m2m(video_path("vim2m"), &in, &out));
 	reach(ALLOCATES);
 	from = pool_for(RG24, &in, 1);
 	to = pool_for(RG24, &out, 1);

@@ -13,7 +13,7 @@ static int set_up(void **state)
 	static struct converter m;
 
 	memset(&m, 0, sizeof(m));
-	ok(metal_shm_v4l2_open_m2m(node_path("vim2m"), &m.in.dev, &m.out.dev));
+	ok(metal_shm_v4l2_open_m2m(video_path("vim2m"), &m.in.dev, &m.out.dev));
 	camera_pool(&m.in, RG24, "heap:system");
 	camera_pool(&m.out, RG24, "heap:reserved");
 	*state = &m;
@@ -222,14 +222,14 @@ static void a_converter_is_not_opened_as_a_camera(void **state)
 	struct metal_device *dev = NULL;
 
 	(void)state;
-	assert_int_equal(metal_shm_v4l2_open(node_path("vim2m"), &dev), -ENOTSUP);
+	assert_int_equal(metal_shm_v4l2_open(video_path("vim2m"), &dev), -ENOTSUP);
 	assert_reason("memory-to-memory");
-	assert_int_equal(metal_shm_v4l2_open_output(node_path("vim2m"), &dev), -ENOTSUP);
-	assert_int_equal(metal_shm_v4l2_open_m2m(node_path("vivid-000-vid-cap"), &dev, &dev),
+	assert_int_equal(metal_shm_v4l2_open_output(video_path("vim2m"), &dev), -ENOTSUP);
+	assert_int_equal(metal_shm_v4l2_open_m2m(video_path("vivid-000-vid-cap"), &dev, &dev),
 			 -ENOTSUP);
-	assert_int_equal(metal_shm_v4l2_open(node_path("vivid-000-vid-out"), &dev), -ENOTSUP);
+	assert_int_equal(metal_shm_v4l2_open(video_path("vivid-000-vid-out"), &dev), -ENOTSUP);
 	assert_reason("no video capture");
-	assert_int_equal(metal_shm_v4l2_open_output(node_path("vivid-000-vid-cap"), &dev),
+	assert_int_equal(metal_shm_v4l2_open_output(video_path("vivid-000-vid-cap"), &dev),
 			 -ENOTSUP);
 	assert_reason("no video output");
 	assert_null(dev);
@@ -239,7 +239,7 @@ static void a_descriptor_of_ones_own_works_as_well(void **state)
 {
 	struct converter *m = *state;
 	struct metal_shm_v4l2_info info;
-	int fd = open(node_path("vim2m"), O_RDWR | O_CLOEXEC);
+	int fd = open(video_path("vim2m"), O_RDWR | O_CLOEXEC);
 
 	assert_int_equal(tear_down(state), 0);
 	memset(m, 0, sizeof(*m));
@@ -258,7 +258,7 @@ static void a_plain_output_takes_frames(void **state)
 	struct camera c = { 0 };
 
 	(void)state;
-	ok(metal_shm_v4l2_open_output(node_path("vivid-000-vid-out"), &c.dev));
+	ok(metal_shm_v4l2_open_output(video_path("vivid-000-vid-out"), &c.dev));
 	c.frame = (struct metal_shm_frame){ .fourcc = YUYV, .width = 720, .height = 576 };
 	ok(metal_shm_frame_negotiate(&c.frame, &c.dev, 1));
 	ok(metal_shm_pool_create_frames(&c.frame, &c.dev, 1, FRAMES, &c.pool));

@@ -20,6 +20,7 @@
 #include <shm/shm.h>
 #include <shm/v4l2.h>
 
+#include "camera_path.h"
 #include "shm_test.h"
 
 #define XR24 METAL_SHM_FOURCC('X', 'R', '2', '4')
@@ -61,32 +62,6 @@ struct camera {
 	struct metal_shm_frame frame;
 };
 
-/* The path of the node that the driver calls so, e.g. "vivid-000-vid-cap". */
-static inline const char *node_path(const char *name)
-{
-	static char path[32];
-	char file[64], found[64];
-
-	for (unsigned i = 0; i < 64; i++) {
-		FILE *f;
-
-		snprintf(file, sizeof(file), "/sys/class/video4linux/video%u/name", i);
-		f = fopen(file, "re");
-		if (!f)
-			continue;
-		if (!fgets(found, sizeof(found), f))
-			found[0] = '\0';
-		fclose(f);
-		found[strcspn(found, "\n")] = '\0';
-		if (!strcmp(found, name)) {
-			snprintf(path, sizeof(path), "/dev/video%u", i);
-			return path;
-		}
-	}
-	fail_msg("there is no %s", name);
-	return NULL;
-}
-
 /* Set a control of a V4L2 device; a menu's entry by its number. */
 static inline void set_control(const struct metal_device *dev, const char *name, int value)
 {
@@ -107,7 +82,7 @@ static inline void set_control(const struct metal_device *dev, const char *name,
 static inline void camera_open(struct camera *c, const char *node)
 {
 	memset(c, 0, sizeof(*c));
-	ok(metal_shm_v4l2_open(node_path(node), &c->dev));
+	ok(metal_shm_v4l2_open(video_path(node), &c->dev));
 	ok(metal_shm_v4l2_set_interval(c->dev, 1, 50));
 }
 
