@@ -1,29 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* cl_khr_external_memory: whose the bytes are between acquire and release, and when they change hands. */
-#include "bracket_fixture.h"
-
-#define HANDLE CL_EXTERNAL_MEMORY_HANDLE_DMA_BUF_KHR
+#include "external_memory.h"
 
 static clEnqueueAcquireExternalMemObjectsKHR_fn acquire, release;
-
-static const cl_image_format rgba = { CL_RGBA, CL_UNSIGNED_INT8 };
-static const cl_image_desc square = {
-	.image_type = CL_MEM_OBJECT_IMAGE2D,
-	.image_width = SIDE,
-	.image_height = SIDE,
-	.image_row_pitch = SIDE * 4,
-};
-
-static cl_mem external(int fd, cl_mem_flags flags, size_t size)
-{
-	const cl_mem_properties properties[] = { HANDLE, (cl_mem_properties)fd, 0 };
-	cl_int code;
-	cl_mem mem;
-
-	mem = clCreateBufferWithProperties(cl.context, properties, flags, size, NULL, &code);
-	assert_cl(code);
-	return mem;
-}
 
 static void the_bracket_is_from_acquire_to_release(void **state)
 {

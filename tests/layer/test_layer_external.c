@@ -1,28 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* cl_khr_external_memory: what can be made, and what it is. */
-#include "bracket_fixture.h"
+#include "external_memory.h"
 
-#define HANDLE  CL_EXTERNAL_MEMORY_HANDLE_DMA_BUF_KHR
 #define DEVICES CL_DEVICE_HANDLE_LIST_KHR
-
-static const cl_image_format rgba = { CL_RGBA, CL_UNSIGNED_INT8 };
-static const cl_image_desc square = {
-	.image_type = CL_MEM_OBJECT_IMAGE2D,
-	.image_width = SIDE,
-	.image_height = SIDE,
-	.image_row_pitch = SIDE * 4,
-};
-
-static cl_mem external(int fd, cl_mem_flags flags, size_t size)
-{
-	const cl_mem_properties properties[] = { HANDLE, (cl_mem_properties)fd, 0 };
-	cl_int code;
-	cl_mem mem;
-
-	mem = clCreateBufferWithProperties(cl.context, properties, flags, size, NULL, &code);
-	assert_cl(code);
-	return mem;
-}
 
 static cl_int buffer_answer(const cl_mem_properties *properties, cl_mem_flags flags, size_t size,
 			    void *host)

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Syncs that fail, commands that fail before or below them, and what the program hears of it. */
-#include "bracket_fixture.h"
+#include "two_imports.h"
 
 enum { NOTE_CALLBACK = 1 };
 
-static struct fake_dmabuf *fake, *other_fake;
-static cl_mem mem, other;
 static cl_int told; /* what a callback was told, before it took its note */
 
 static void CL_CALLBACK tell(cl_event event, cl_int status, void *user_data)
@@ -283,30 +281,6 @@ static void event_answers_in_a_callback_after_its_release(void **state)
 	assert_cl(clFinish(cl.queue));
 	assert_cl(clReleaseEvent(user));
 }
-
-static int import_both(void **state)
-{
-	(void)state;
-	fake = fake_new(BYTES);
-	other_fake = fake_new(BYTES);
-	mem = import_fd(fake_fd(fake), BYTES);
-	other = import_fd(fake_fd(other_fake), BYTES);
-	fake_reset();
-	return 0;
-}
-
-static int release_both(void **state)
-{
-	(void)state;
-	assert_cl(clReleaseMemObject(mem));
-	assert_cl(clReleaseMemObject(other));
-	fake_free(fake);
-	fake_free(other_fake);
-	fake_reset();
-	return 0;
-}
-
-#define CASE(function) cmocka_unit_test_setup_teardown(function, import_both, release_both)
 
 int main(int argc, char **argv)
 {

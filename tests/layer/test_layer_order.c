@@ -2,16 +2,13 @@
 /* Syncs among barriers, markers, failures and fences of devices. */
 #include <poll.h>
 
-#include "bracket_fixture.h"
+#include "two_imports.h"
 
 #define MANY_COMMANDS 1000
 #define MANY_AT_ONCE  256
 #define MANY_IMPORTS  80 /* more than the layer polls at once */
 
 enum { NOTE_BEFORE = 1, NOTE_AFTER, NOTE_USER };
-
-static struct fake_dmabuf *fake, *other_fake;
-static cl_mem mem, other;
 
 static void barrier_of_an_out_of_order_queue_holds_start_back(void **state)
 {
@@ -376,30 +373,6 @@ static void many_fences_are_waited_for_together(void **state)
 		fake_free(fakes[i]);
 	}
 }
-
-static int import_both(void **state)
-{
-	(void)state;
-	fake = fake_new(BYTES);
-	other_fake = fake_new(BYTES);
-	mem = import_fd(fake_fd(fake), BYTES);
-	other = import_fd(fake_fd(other_fake), BYTES);
-	fake_reset();
-	return 0;
-}
-
-static int release_both(void **state)
-{
-	(void)state;
-	assert_cl(clReleaseMemObject(mem));
-	assert_cl(clReleaseMemObject(other));
-	fake_free(fake);
-	fake_free(other_fake);
-	fake_reset();
-	return 0;
-}
-
-#define CASE(function) cmocka_unit_test_setup_teardown(function, import_both, release_both)
 
 int main(int argc, char **argv)
 {
