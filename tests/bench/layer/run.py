@@ -16,7 +16,6 @@ import argparse
 import glob
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -24,12 +23,11 @@ import tempfile
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'overhead'))
+BENCHES = os.path.dirname(HERE)
+sys.path[:0] = [BENCHES, os.path.join(BENCHES, 'overhead')]
 
-import overhead  # noqa: E402, the path comes first
-
-BOARD = os.path.join(HERE, '..', '..', 'board', 'board')
-RESULT = 'layer.json'
+import bench     # noqa: E402, the path comes first
+import overhead  # noqa: E402
 
 COMMANDS = (64, 320)        # the two run lengths under callgrind
 TIMED = 200                 # commands of a timed run
@@ -86,16 +84,6 @@ def times(build):
             for (layer, imports), rounds in found.items()]
 
 
-def on_board(build):
-    with tempfile.TemporaryDirectory(prefix='libshm-layer.') as out:
-        done = subprocess.run([BOARD, '--timeout', '600', '--out', out, '--visible', build, '--',
-                               '/usr/bin/python3', os.path.realpath(__file__), build], check=False)
-        if done.returncode:
-            sys.exit(f'run.py: the board answered {done.returncode}')
-        with open(os.path.join(out, RESULT), encoding='utf-8') as file:
-            return json.load(file)
-
-
 def table(found):
     """Markdown: what an enqueue costs, beside one without the layer."""
     lines = ['| an enqueue of eight buffers | among many | alone | instructions | of these the layer\'s |',
@@ -110,21 +98,9 @@ def table(found):
     return '\n'.join(lines)
 
 
-def write_into(path, text):
-    with open(path, encoding='utf-8') as file:
-        document = file.read()
-    document, n = re.subn(r'(?s)(<!-- layer -->\n).*?(<!-- end of layer -->)',
-                          lambda match: f'{match[1]}{text}\n{match[2]}', document)
-    if not n:
-        sys.exit(f'run.py: {path} has no <!-- layer -->')
-    with open(path, 'w', encoding='utf-8') as file:
-        file.write(document)
-
-
 def main():
-    if os.environ.get('LIBSHM_BOARD'):
-        with open(os.path.join('/run/out', RESULT), 'w', encoding='utf-8') as file:
-            json.dump(times(sys.argv[1]), file)
+    if bench.is_guest():
+        bench.leave(times(sys.argv[1]))
         return 0
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument('build')
@@ -133,7 +109,7 @@ def main():
     options = parser.parse_args()
     build = os.path.realpath(options.build)
     print('layer: on the board', file=sys.stderr)
-    found = {'times': on_board(build)}
+    found = {'times': bench.on_board(__file__, build)}
     print('layer: counting instructions, two minutes', file=sys.stderr)
     found['instructions'] = {layer: instructions(build, layer) for layer in ('without', 'with')}
     text = table(found)
@@ -142,7 +118,7 @@ def main():
         with open(options.json, 'w', encoding='utf-8') as file:
             json.dump(found, file, indent=1)
     if options.document:
-        write_into(options.document, text)
+        bench.write_into(options.document, 'layer', 'end of layer', text)
     return 0
 
 
