@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* Kernel drivers drop their last reference a little after the close that asked for it. */
-#define SETTLE_TRIES 100
+#define SETTLE_TRIES 50
 #define SETTLE_NS    10000000
 
 struct resources {
