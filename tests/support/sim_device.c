@@ -6,7 +6,7 @@
 #include "shm_test.h"
 
 /* What a view of it is: a range of some memory, the buffer's own or one that stands for it. */
-struct view {
+struct sim_attached {
 	struct sim_port *port;
 	struct metal_shm_range range;
 };
@@ -31,12 +31,12 @@ static int device_attach(struct metal_device *dev, const struct metal_shm_attach
 			 struct metal_shm_view *ret_view)
 {
 	struct sim_device *device = device_of(dev);
-	struct view *view = calloc(1, sizeof(*view));
+	struct sim_attached *attached = calloc(1, sizeof(*attached));
 
-	assert_non_null(view);
-	view->port = sim_port_new(at->memory->data, device->by_cpu);
-	view->range = at->range;
-	ret_view->data = view;
+	assert_non_null(attached);
+	attached->port = sim_port_new(at->memory->data, device->by_cpu);
+	attached->range = at->range;
+	ret_view->data = attached;
 	ret_view->access = device->access;
 	device->attached++;
 	return 0;
@@ -45,11 +45,11 @@ static int device_attach(struct metal_device *dev, const struct metal_shm_attach
 static void device_detach(struct metal_device *dev, const struct metal_shm_attachment *at,
 			  struct metal_shm_view *ended)
 {
-	struct view *view = ended->data;
+	struct sim_attached *attached = ended->data;
 
-	assert_ptr_equal(view->port->memory, at->memory->data);
-	sim_port_end(view->port);
-	free(view);
+	assert_ptr_equal(attached->port->memory, at->memory->data);
+	sim_port_end(attached->port);
+	free(attached);
 	device_of(dev)->attached--;
 }
 
@@ -86,28 +86,26 @@ void sim_device_end(struct sim_device *device)
 	free(device);
 }
 
-static struct view *view_of(struct sim_device *device, struct metal_generic_shm *shm, size_t offset,
-			    size_t n)
+struct sim_attached *sim_device_view(const struct sim_device *device, struct metal_generic_shm *shm)
 {
-	struct view *view = metal_shm_view_data(shm, device->dev);
+	struct sim_attached *attached = metal_shm_view_data(shm, device->dev);
 
-	assert_non_null(view);
-	assert_true(offset <= view->range.length && n <= view->range.length - offset);
-	return view;
+	assert_non_null(attached);
+	return attached;
 }
 
-void sim_device_read(struct sim_device *device, struct metal_generic_shm *shm, size_t offset,
-		     void *bytes, size_t n)
+static size_t offset_of(const struct sim_attached *attached, size_t offset, size_t n)
 {
-	struct view *view = view_of(device, shm, offset, n);
-
-	sim_port_read(view->port, view->range.offset + offset, bytes, n);
+	assert_true(offset <= attached->range.length && n <= attached->range.length - offset);
+	return attached->range.offset + offset;
 }
 
-void sim_device_write(struct sim_device *device, struct metal_generic_shm *shm, size_t offset,
-		      const void *bytes, size_t n)
+void sim_device_read(const struct sim_attached *attached, size_t offset, void *bytes, size_t n)
 {
-	struct view *view = view_of(device, shm, offset, n);
+	sim_port_read(attached->port, offset_of(attached, offset, n), bytes, n);
+}
 
-	sim_port_write(view->port, view->range.offset + offset, bytes, n);
+void sim_device_write(struct sim_attached *attached, size_t offset, const void *bytes, size_t n)
+{
+	sim_port_write(attached->port, offset_of(attached, offset, n), bytes, n);
 }

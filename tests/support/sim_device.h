@@ -14,6 +14,7 @@ struct sim_source {
 	struct metal_device *dev;
 	struct sim_machine *machine;
 	enum sim_kind kind;
+	struct sim_memory *newest;
 	unsigned live;     /**< memories that are not given back */
 	unsigned fails_in; /**< the allocation that fails, counted down; 0 none */
 	bool closed;
@@ -51,17 +52,17 @@ struct sim_device *sim_device_new(enum metal_shm_access access, const char *name
 void sim_device_end(struct sim_device *device);
 
 /**
- * What the device does with bytes that it sees, wherever its view has them.
+ * What a device sees of a handle that is attached to it, wherever its view has the bytes.
  *
  * @param device  the device
- * @param shm     a handle attached to it
- * @param offset  bytes from the start of the handle's range
- * @param bytes   that are written, or receives what is read
- * @param n       how many
+ * @param shm     the handle
+ * @return valid until the view ends
  */
-void sim_device_read(struct sim_device *device, struct metal_generic_shm *shm, size_t offset,
-		     void *bytes, size_t n);
-void sim_device_write(struct sim_device *device, struct metal_generic_shm *shm, size_t offset,
-		      const void *bytes, size_t n);
+struct sim_attached *sim_device_view(const struct sim_device *device,
+				     struct metal_generic_shm *shm);
+
+/** What the device does; @p offset is from the start of the handle's range. */
+void sim_device_read(const struct sim_attached *attached, size_t offset, void *bytes, size_t n);
+void sim_device_write(struct sim_attached *attached, size_t offset, const void *bytes, size_t n);
 
 #endif

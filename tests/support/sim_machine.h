@@ -57,6 +57,7 @@ struct sim_machine {
 	struct sim_counts counts;
 	unsigned memories; /**< that are not ended */
 	unsigned mistakes; /**< SIM_FORGETS_* */
+	bool forked;       /**< this is a child, where memories end with their ports */
 };
 
 /** A memory, or a window of one. */

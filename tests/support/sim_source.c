@@ -27,6 +27,7 @@ static int source_allocate(struct metal_device *dev, size_t size, metal_shm_type
 		size = (size + SIM_PAGE - 1) / SIM_PAGE * SIM_PAGE;
 	memory = sim_memory_new(source->machine, source->kind, size);
 	*ret_memory = (struct metal_shm_memory){ memory, memory->size, -1 };
+	source->newest = memory;
 	source->live++;
 	return 0;
 }

@@ -435,11 +435,12 @@ static void libshm_hands_whole_buffers_over_on_every_kind_of_memory(void **state
 			value++;
 			assert_int_equal(metal_shm_sync_for_device(shm, devices[writer]->dev, W),
 					 0);
-			sim_device_write(devices[writer], shm, 300, &value, 1);
+			sim_device_write(sim_device_view(devices[writer], shm), 300, &value, 1);
 			for (int reader = 0; reader < 3; reader++) {
 				assert_int_equal(
 					metal_shm_sync_for_device(shm, devices[reader]->dev, R), 0);
-				sim_device_read(devices[reader], shm, 300, &byte, 1);
+				sim_device_read(sim_device_view(devices[reader], shm), 300, &byte,
+						1);
 				assert_int_equal(byte, value);
 			}
 			assert_int_equal(metal_shm_sync_for_cpu(shm, RW), 0);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Bytes are what they must be, whatever is done in whatever order: sequences at random on a simulated
+ * machine that is not coherent, against a model of each byte.
+ */
+#include <stdlib.h>
+
+#include "fake.h"
+#include "shm_test.h"
+#include "sim_sequence.h"
+
+#ifndef OPERATIONS
+#define OPERATIONS 20000u
+#endif
+
+/* Long enough for states that need many steps, short enough to begin anew often. */
+#define SEQUENCE 250u
+
+/* The same each time, so that a case which held holds again; what is new is found by the long run. */
+static unsigned seed(void)
+{
+	const char *given = getenv("SHM_TEST_SEED");
+	unsigned value = given ? (unsigned)strtoul(given, NULL, 0) : OPERATIONS;
+
+	print_message("SHM_TEST_SEED=%u\n", value);
+	return value;
+}
+
+/* From the first sequence that fails, what is left of it; NULL ops: none does. */
+static struct sim_sequence find_failure(uint64_t first, unsigned operations, unsigned mistakes,
+					struct sim_tally *sum)
+{
+	for (unsigned i = 0; i < operations / SEQUENCE; i++) {
+		struct sim_sequence sequence;
+		struct sim_outcome outcome =
+			sim_sequence_make(first + i, SEQUENCE, mistakes, &sequence);
+
+		sim_tally_add(sum, &outcome.tally);
+		if (outcome.why[0]) {
+			sim_sequence_shrink(&sequence, mistakes);
+			return sequence;
+		}
+		free(sequence.ops);
+	}
+	return (struct sim_sequence){ 0 };
+}
+
+static void every_byte_is_what_its_owner_wrote(void **state)
+{
+	struct sim_tally tally = { 0 };
+	struct sim_sequence failing = find_failure(seed(), OPERATIONS, 0, &tally);
+
+	(void)state;
+	sim_tally_print(&tally);
+	if (failing.ops) {
+		sim_sequence_print(&failing, sim_sequence_run(failing.ops, failing.count, 0).why,
+				   "what_failed_once");
+		free(failing.ops);
+		fail_msg("a sequence fails");
+	}
+}
+
+/* The machine does wrong, and little is left of the sequence that shows it. */
+static void is_found(unsigned mistake, size_t most)
+{
+	struct sim_tally tally = { 0 };
+	struct sim_sequence failing = find_failure(1, 20 * SEQUENCE, mistake, &tally);
+
+	assert_non_null(failing.ops);
+	sim_sequence_print(&failing, sim_sequence_run(failing.ops, failing.count, mistake).why,
+			   "what_must_fail");
+	assert_in_range(failing.count, 1, most);
+	assert_string_equal(sim_sequence_run(failing.ops, failing.count, 0).why, "");
+	free(failing.ops);
+}
+
+static void a_forgotten_read_in_is_found(void **state)
+{
+	(void)state;
+	is_found(SIM_FORGETS_STARTS, 7);
+}
+
+static void a_forgotten_write_back_is_found(void **state)
+{
+	(void)state;
+	is_found(SIM_FORGETS_ENDS, 7);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_byte_is_what_its_owner_wrote),
+		cmocka_unit_test(a_forgotten_read_in_is_found),
+		cmocka_unit_test(a_forgotten_write_back_is_found),
+	};
+
+	fake_warm_up();
+	return shm_test_main(argc, argv, tests, SHM_TEST_COUNT(tests));
+}
