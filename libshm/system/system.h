@@ -68,6 +68,17 @@ int shm__os_wait(struct shm__wake *wake, const int handles[], size_t n, int64_t 
  */
 int shm__os_wait_fences(int os_handle, bool next_access_writes, int64_t deadline_ns);
 
+/*
+ * Lock words. The calling thread as it stands in them, owner and stamp; whether the owner that a word
+ * names is known to have ended: one of which nothing is known never has; sleeping until a time of
+ * shm__os_now_ns()'s clock, while the word stays as seen or in any case; waking one that sleeps on it.
+ */
+uint64_t shm__os_lock_owner(void);
+bool shm__os_lock_gone(uint64_t word);
+void shm__os_lock_sleep(const void *word, uint64_t seen, int64_t until_ns);
+void shm__os_lock_nap(int64_t until_ns);
+void shm__os_lock_wake(const void *word);
+
 /* The file in which properties of that device's memory can be declared; NULL: there is none. */
 const char *shm__os_declared_in(const char *device);
 

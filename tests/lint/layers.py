@@ -13,7 +13,8 @@ FREESTANDING = set('''float.h iso646.h limits.h stdalign.h stdarg.h stdatomic.h 
                       stdint.h stdnoreturn.h'''.split())
 HOSTED = FREESTANDING | set('''assert.h ctype.h errno.h inttypes.h stdio.h stdlib.h
                                string.h'''.split())
-PORTABLE_SHM = {'shm/shm.h', 'shm/frame.h', 'shm/observe.h', 'shm/device.h'}
+PORTABLE_SHM = {'shm/shm.h', 'shm/frame.h', 'shm/observe.h', 'shm/device.h',
+                'shm/lock.h'}
 PORTABLE = ('libshm/core', 'libshm/protocol')
 FOREIGN = re.compile(r'^(CL/|libdrm/|drm/|drm|xf86drm|linux/videodev2\.h|libv4l)')
 # Sources, importers and adapters that no file of the tree names yet, and other names for them.

@@ -118,6 +118,33 @@ static void child_frees_without_the_locks_that_another_thread_held(void **state)
 	assert_int_equal(wait_for(child), 0);
 }
 
+static _Atomic uint64_t sleepers_word;
+static atomic_bool awake;
+
+static void *sleep_on_the_word(void *unused)
+{
+	shm__os_lock_sleep(&sleepers_word, 0, shm__os_now_ns() + 3600000 * MS);
+	atomic_store(&awake, true);
+	return unused;
+}
+
+static void whoever_sleeps_on_a_lock_word_is_woken(void **state)
+{
+	const int64_t soon = shm__os_now_ns() + MS / 2;
+	pthread_t thread;
+
+	(void)state;
+	shm__os_lock_sleep(&sleepers_word, 1, shm__os_now_ns() + 3600000 * MS);
+	assert_int_equal(pthread_create(&thread, NULL, sleep_on_the_word, NULL), 0);
+	while (!atomic_load(&awake))
+		shm__os_lock_wake(&sleepers_word);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	/* a word that the kernel can't wait on is looked at again soon */
+	shm__os_lock_sleep((const void *)(uintptr_t)8, 0, soon);
+	assert_true(shm__os_now_ns() >= soon);
+	shm__os_lock_sleep((const void *)(uintptr_t)8, 0, shm__os_now_ns() + 3600000 * MS);
+}
+
 static void records_are_zeroed(void **state)
 {
 	static const char zero[64];
@@ -417,6 +444,7 @@ int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(child_of_a_program_that_did_nothing_is_not_forked),
+		cmocka_unit_test(whoever_sleeps_on_a_lock_word_is_woken),
 		cmocka_unit_test(child_of_a_program_with_records_is_forked),
 		cmocka_unit_test(child_frees_without_the_locks_that_another_thread_held),
 		cmocka_unit_test(records_are_zeroed),
