@@ -16,6 +16,8 @@ HOSTED = FREESTANDING | set('''assert.h ctype.h errno.h inttypes.h stdio.h stdli
 PORTABLE_SHM = {'shm/shm.h', 'shm/frame.h', 'shm/observe.h', 'shm/device.h',
                 'shm/lock.h'}
 PORTABLE = ('libshm/core', 'libshm/protocol')
+# Macros alone, of which a copy can lie beside any compiler.
+HEADER_ONLY = {'bsd/sys/tree.h'}
 FOREIGN = re.compile(r'^(CL/|libdrm/|drm/|drm|xf86drm|linux/videodev2\.h|libv4l)')
 # Sources, importers and adapters that no file of the tree names yet, and other names for them.
 NAMES = {'memfd', 'udmabuf', 'dma_heap', 'drm', 'v4l2', 'opencl', 'rproc', 'vfio', 'uio',
@@ -52,7 +54,7 @@ def core_and_protocol_include_nothing_of_an_os(tree):
         elif header.startswith('shm/'):
             if header not in PORTABLE_SHM:
                 return 'only ' + ', '.join(sorted(PORTABLE_SHM))
-        elif header not in HOSTED:
+        elif header not in HOSTED | HEADER_ONLY:
             return 'bare metal has no such header'
         return None
 
