@@ -21,6 +21,7 @@ int shm__drm_constraints(struct metal_device *dev, const struct metal_shm_frame 
 	if (!d)
 		return -EINVAL;
 	ret->required = METAL_SHM_DMABUF;
+	ret->access = d->access;
 	if (frame && frame->size) {
 		ret->trial_size = frame->size;
 		return 0;

@@ -47,6 +47,8 @@ static int constraints(struct metal_device *dev, const struct metal_shm_frame *f
 	if (!takes_any_offset(cl))
 		ret->address_alignment = cl->base_alignment;
 	ret->trial_size = TRIAL_SIZE;
+	if (cl->on_cpu)
+		ret->access = METAL_SHM_ACCESS_CPU_USER;
 	return 0;
 }
 

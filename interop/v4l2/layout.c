@@ -258,6 +258,8 @@ int shm__v4l2_constraints(struct metal_device *dev, const struct metal_shm_frame
 	struct v4l2_format f = { .type = queue->type };
 
 	ret->required = METAL_SHM_DMABUF;
+	ret->flags = METAL_SHM_NEEDS_WHOLE;
+	ret->access = queue->node->access;
 	if (frame)
 		ret->trial_size = frame->size;
 	else if (!shm__v4l2_ioctl(queue->node, VIDIOC_G_FMT, &f))

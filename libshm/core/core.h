@@ -15,6 +15,7 @@
 #include <shm/observe.h>
 #include <shm/shm.h>
 
+#include "ranges.h"
 #include "system.h"
 
 #define SHM__DEVICE_TAG  UINT64_C(0x6d6574616c646576)
@@ -42,6 +43,9 @@ enum shm__counter {
 	SHM__TRIALS,
 	SHM__REFUSALS,
 	SHM__MISUSE,
+	SHM__RANGED,
+	SHM__BYTES_OUT,
+	SHM__BYTES_BACK,
 	SHM__COUNTERS,
 };
 
@@ -79,19 +83,6 @@ struct metal_device {
 	struct shm__counters counters;
 };
 
-/* What caches may hold of a memory. Never both dirty: see decision.c. */
-struct shm__coherence {
-	bool started;      /* a START was ever issued: some exporters refuse an END before */
-	bool cpu_dirty;    /* a CPU may have written since the last END with WRITE */
-	bool device_dirty; /* a DMA device may have written since the last START with READ */
-};
-
-struct shm__hold {
-	enum metal_shm_dir dir; /* 0: holds nothing */
-	unsigned pending;       /* queued works that have the bytes */
-	bool done;              /* the last of them is over: nothing is written any more */
-};
-
 enum shm__kind { SHM__BUFFER = 1, SHM__PART, SHM__VIEW };
 
 struct metal_generic_shm {
@@ -108,10 +99,25 @@ struct metal_generic_shm {
 
 	/* views only */
 	struct metal_device *dev;
-	struct metal_generic_shm *next;
+	RB_ENTRY(metal_generic_shm) node; /* among the memory's views, by shm__view_order() */
+	struct metal_generic_shm *next;   /* among those that ended */
+	unsigned slot;                    /* of the device: see struct shm__root */
+	unsigned pending;                 /* queued works that have the bytes */
 	struct metal_shm_attachment at;
 	struct metal_shm_view view;
-	struct shm__hold hold;
+	struct metal_generic_shm
+		*shadow; /* the buffer that it stands for; NULL: the memory itself */
+	uint64_t copied; /* the memory's count of changes that the shadow has; SHM__NEVER */
+};
+
+#define SHM__NEVER UINT64_MAX
+
+RB_HEAD(shm__view_tree, metal_generic_shm);
+
+/* A device with views of a memory. Holders name it by its place in the memory's table. */
+struct shm__slot {
+	struct metal_device *dev;
+	unsigned views;
 };
 
 /* A memory. Its users are its handles and views; the registry's lock guards the count. */
@@ -119,37 +125,39 @@ struct shm__root {
 	/* Attachments and detachments come one at a time. Waited for with no lock held; tried under lock. */
 	shm__mutex attach_lock;
 	shm__mutex lock; /* all below it */
-	unsigned users;
 	struct shm__root *next;
 	struct metal_device *src;
 	struct metal_shm_memory memory;
 	struct shm__identity identity;
 	struct metal_shm_properties properties;
 	size_t size;
+	unsigned users;
 	bool shared;    /* exported or foreign: others may have it mapped */
 	bool read_only; /* imported so: devices may not write it either */
 	bool freed;     /* counted as deferred */
+	bool idle;      /* in its pool */
 	char name[64];
 	struct metal_generic_shm *buffer; /* the handle of the whole, while there is one */
-	struct metal_generic_shm *views;
-	struct metal_generic_shm
-		*ended;   /* views that whoever has attach_lock ends before it lets go */
-	unsigned pending; /* queued works of all views */
-	void *address;    /* of the cached mapping */
-	int prot;
-	unsigned map_users[2];
-	bool written; /* the program could write since the last END: mapped so and its own */
-	bool owned;   /* the program may write: no holder since its last sync_for_cpu */
-	struct shm__coherence coherence;
-	bool fences;
-	int failed; /* what a holder ended with, for the next owner */
-	char failed_by[64];
-	struct shm__waiter *waiters;
-	struct metal_shm_frame frame;
-	bool has_frame;
 	struct metal_shm_pool *pool;
-	bool idle; /* in its pool */
 	char *origin;
+	void *address; /* of the cached mapping */
+	int prot;
+
+	unsigned pending; /* queued works of all views */
+	struct shm__view_tree views;
+	struct metal_generic_shm *ended; /* that whoever has attach_lock ends before it lets go */
+	struct shm__waiter *waiters;
+	struct shm__ranges ranges;
+	struct shm__slot slots[SHM__MAX_DEVICES];
+	uint64_t changes;  /* counted while there are shadows */
+	unsigned shadows;  /* views with one */
+	bool started;      /* a START was ever issued: some exporters refuse an END before */
+	bool device_dirty; /* some range may be SHM__DEV_DIRTY */
+	bool fences;       /* some device puts them on the memory */
+	bool has_frame;
+	char failed_by[64]; /* who failed last */
+
+	struct metal_shm_frame frame;
 	struct shm__counters counters;
 };
 
@@ -193,20 +201,74 @@ void shm__root_put(struct shm__root *root);
 int shm__require(const struct metal_shm_properties *have, metal_shm_type type, const char *name,
 		 const char *needs);
 struct metal_generic_shm *shm__allocate(size_t size, struct metal_device *src, metal_shm_type type);
+struct metal_generic_shm *shm__allocate_more(size_t size, struct metal_device *src,
+					     metal_shm_type type);
 int shm__type_check(metal_shm_type type);
 
 /* decision.c */
 #define SHM__PROGRAM 255u /* who takes: the program itself; else an enum metal_shm_access */
+struct shm__dirt {
+	bool cpu;    /* a CPU may have written since the last END with WRITE */
+	bool device; /* a DMA device may have written since the last START with READ */
+	bool busy;   /* and may be writing now */
+};
+struct shm__question {
+	struct shm__dirt in, out; /* the bytes that change hands; all others of the memory */
+	unsigned taker;
+	enum metal_shm_dir dir;
+	bool coherent;
+	bool ranged;   /* the source can sync just the bytes that change hands */
+	bool started;  /* a START was ever issued */
+	bool paranoid; /* what destroys nothing is issued, needed or not */
+};
+enum shm__refusal {
+	SHM__START_DESTROYS = 1, /* what the CPU wrote */
+	SHM__END_DESTROYS,       /* what a device wrote */
+	SHM__STILL_WRITES,       /* a device, elsewhere: one of these two would come of it */
+};
 struct shm__plan {
 	unsigned start; /* device directions for sync_for_cpu; 0 none */
 	unsigned end;   /* for sync_for_device, after the start; 0 none */
-	struct shm__coherence after;
+	enum shm__refusal refusal;
 };
-struct shm__plan shm__decide(struct shm__coherence now, unsigned taker, enum metal_shm_dir dir,
-			     bool coherent);
+struct shm__plan shm__decide(const struct shm__question *q);
+
+/* coherence.c */
+extern atomic_bool shm__paranoid;
+bool shm__is_coherent(const struct shm__root *root);
+bool shm__busy_writer(const struct shm__range *range);
+void shm__note_writes(struct shm__root *root, size_t start, size_t end);
+int shm__prepare(struct shm__root *root, size_t start, size_t end, unsigned taker,
+		 enum metal_shm_dir dir);
+int shm__settle_locked(struct shm__root *root);
 
 /* ownership.c */
-int shm__settle_locked(struct shm__root *root);
+unsigned shm__dirt_of(enum metal_shm_access access);
+
+/* shadow.c */
+int shm__choose_mode(const struct metal_generic_shm *shm, const struct metal_device *dev,
+		     const struct metal_shm_constraints *want, enum metal_shm_view_mode *ret_mode);
+int shm__shadow_make(struct metal_generic_shm *view, struct metal_device *dev,
+		     const struct metal_shm_constraints *want);
+int shm__shadow_give(struct metal_generic_shm *view, enum metal_shm_dir dir);
+bool shm__in_shadows(struct shm__root *root, size_t start, size_t end,
+		     const struct metal_generic_shm *but);
+int shm__shadows_home(struct shm__root *root, size_t start, size_t end,
+		      const struct metal_generic_shm *but);
+void shm__shadow_leave(struct metal_generic_shm *view);
+
+/* map.c */
+int shm__map_locked(struct shm__root *root, int prot);
+
+/* turn.c */
+struct shm__turn {
+	size_t start, end;
+	const struct metal_device *taker; /* NULL: the program */
+	enum metal_shm_dir dir;           /* what it will do; for the program what ends */
+	bool writes;
+};
+int shm__error_held(const struct shm__root *root, const struct shm__range *range, int error,
+		    const char *what);
 
 /* wait.c */
 struct shm__deadline {
@@ -217,12 +279,15 @@ int64_t shm__deadline_ns(struct shm__deadline *deadline);
 int shm__sleep(struct metal_device *const devs[], size_t n, struct shm__wake *wake, int os_handle,
 	       struct shm__deadline *deadline);
 void shm__dispatch_all(struct metal_device *const devs[], size_t n);
+int shm__wait_long(struct shm__root *root, const struct shm__turn *turn,
+		   struct shm__deadline *deadline);
 int shm__wait_devices(struct metal_device *const devs[], size_t n, struct shm__wake *wake,
 		      struct shm__deadline *deadline);
 void shm__wake_all(struct shm__waiter *list);
 void shm__waiter_remove(struct shm__waiter **list, struct shm__waiter *waiter);
 
 /* view.c */
+RB_PROTOTYPE(shm__view_tree, metal_generic_shm, node, )
 bool shm__view_end_locked(struct metal_generic_shm *view);
 void shm__attach_unlock(struct shm__root *root);
 

@@ -2,9 +2,9 @@
 /*
  * What a hand-over needs, as a pure function: no memory, no device, no clock.
  *
- * A CPU's bytes and a device's are never both dirty: the one is written back or read in before the
- * other may write. That is what makes the whole-buffer operations of the kernel safe, since END with
- * WRITE overwrites what a device wrote and START with READ what the CPU wrote (both measured). Device
+ * END with WRITE overwrites what a device wrote and START with READ what the CPU wrote, in all the bytes
+ * that they act on (both measured). So where a source can only sync all of a memory, a CPU's bytes and
+ * a device's are never both dirty in it: what would make them so, or destroy either, is refused. Device
  * kinds that move bytes with the CPU own ranges like devices but count as the CPU here.
  */
 #include "core.h"
@@ -15,40 +15,57 @@ static bool is_cpu(unsigned taker)
 	       taker == METAL_SHM_ACCESS_CPU_USER;
 }
 
-struct shm__plan shm__decide(struct shm__coherence now, unsigned taker, enum metal_shm_dir dir,
-			     bool coherent)
+/* A CPU must see what a DMA device wrote; an unknown taker may be a CPU. */
+static void decide_start(const struct shm__question *q, struct shm__plan *plan)
 {
-	struct shm__plan plan = { .after = now };
-	bool unknown = taker == METAL_SHM_ACCESS_UNKNOWN;
-	bool writes = dir & METAL_SHM_DIR_DEV_W;
+	bool needed = q->in.device && (is_cpu(q->taker) || q->taker == METAL_SHM_ACCESS_UNKNOWN);
+	bool destroys = q->in.cpu || (!q->ranged && q->out.cpu);
 
-	if (coherent)
+	/* by ranges only those that a device wrote are read in */
+	if (needed && !q->ranged && destroys)
+		plan->refusal = SHM__START_DESTROYS;
+	else if (needed || (q->paranoid && is_cpu(q->taker) && !destroys))
+		plan->start = METAL_SHM_DIR_DEV_W;
+	if (plan->start && (q->dir & METAL_SHM_DIR_DEV_W) && is_cpu(q->taker))
+		plan->start |= METAL_SHM_DIR_DEV_R;
+}
+
+/*
+ * A DMA device must see what a CPU wrote. Also if it only writes: a dirty line evicted later would land
+ * on its bytes. For an unknown taker nothing is elided.
+ */
+static void decide_end(const struct shm__question *q, struct shm__plan *plan)
+{
+	bool always = q->taker == METAL_SHM_ACCESS_UNKNOWN || q->paranoid;
+	bool destroys =
+		!q->ranged && (q->out.busy || (!plan->start && (q->in.device || q->out.device)));
+
+	if (is_cpu(q->taker) || !(q->in.cpu || always))
+		return;
+	if (destroys) {
+		if (q->in.cpu)
+			plan->refusal = SHM__END_DESTROYS;
+		return;
+	}
+	if (!q->started && !plan->start)
+		plan->start = METAL_SHM_DIR_DEV_R; /* moves nothing; udmabuf wants it */
+	plan->end = METAL_SHM_DIR_DEV_R | ((unsigned)q->dir & METAL_SHM_DIR_DEV_W);
+}
+
+struct shm__plan shm__decide(const struct shm__question *q)
+{
+	struct shm__plan plan = { 0 };
+	bool may_write = q->taker == SHM__PROGRAM || (q->dir & METAL_SHM_DIR_DEV_W);
+
+	if (q->coherent)
 		return plan;
-
-	/* A CPU must see what a DMA device wrote; an unknown taker may be a CPU. */
-	if (now.device_dirty && (is_cpu(taker) || unknown)) {
-		plan.start = METAL_SHM_DIR_DEV_W;
-		if (writes && is_cpu(taker))
-			plan.start |= METAL_SHM_DIR_DEV_R;
-		plan.after.device_dirty = false;
-		plan.after.started = true;
-	}
-
-	/*
-	 * A DMA device must see what a CPU wrote. Also if it only writes: a dirty line evicted later
-	 * would land on its bytes. For an unknown taker nothing is elided.
-	 */
-	if (!is_cpu(taker) && (now.cpu_dirty || unknown)) {
-		if (!now.started && !plan.start)
-			plan.start = METAL_SHM_DIR_DEV_R; /* moves nothing; udmabuf wants it */
-		plan.end = METAL_SHM_DIR_DEV_R | (writes ? METAL_SHM_DIR_DEV_W : 0u);
-		plan.after.cpu_dirty = false;
-		plan.after.started = true;
-	}
-
-	if (writes && is_cpu(taker))
-		plan.after.cpu_dirty = true;
-	if (writes && !is_cpu(taker))
-		plan.after.device_dirty = true;
+	if (is_cpu(q->taker) && may_write && !q->ranged && q->out.busy)
+		plan.refusal = SHM__STILL_WRITES;
+	else
+		decide_start(q, &plan);
+	if (!plan.refusal)
+		decide_end(q, &plan);
+	if (plan.refusal)
+		plan.start = plan.end = 0;
 	return plan;
 }

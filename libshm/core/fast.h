@@ -59,16 +59,39 @@ static inline void shm__count(struct shm__root *root, struct metal_device *dev,
 		atomic_fetch_add_explicit(&dev->counters.value[counter], n, memory_order_relaxed);
 }
 
+static inline int shm__view_order(const struct metal_generic_shm *view, size_t offset, size_t size,
+				  const struct metal_device *dev)
+{
+	if (view->offset != offset)
+		return view->offset < offset ? -1 : 1;
+	if (view->size != size)
+		return view->size < size ? -1 : 1;
+	return ((uintptr_t)view->dev > (uintptr_t)dev) - ((uintptr_t)view->dev < (uintptr_t)dev);
+}
+
 /* Under the memory's lock. A view that only waits for its last work is found, and can be attached again. */
 static inline struct metal_generic_shm *shm__view_find(struct shm__root *root, size_t offset,
 						       size_t size, const struct metal_device *dev)
 {
-	struct metal_generic_shm *view;
+	struct metal_generic_shm *view = RB_ROOT(&root->views);
 
-	for (view = root->views; view; view = view->next)
-		if (view->dev == dev && view->offset == offset && view->size == size)
+	while (view) {
+		int order = shm__view_order(view, offset, size, dev);
+
+		if (!order)
 			return view;
+		view = order > 0 ? RB_LEFT(view, node) : RB_RIGHT(view, node);
+	}
 	return NULL;
+}
+
+/* There is nearly always nothing to wait for. */
+static inline int shm__wait_turn(struct shm__root *root, const struct shm__turn *turn,
+				 struct shm__deadline *deadline)
+{
+	if (!root->pending && !root->fences && !root->shared && !root->shadows)
+		return 0;
+	return shm__wait_long(root, turn, deadline);
 }
 
 /* Under the memory's lock. True once for each time that it becomes idle. */

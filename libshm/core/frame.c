@@ -312,9 +312,9 @@ int metal_shm_frame_set(struct metal_generic_shm *shm, const struct metal_shm_fr
 		return error;
 	root = shm->root;
 	shm__mutex_lock(&root->lock);
-	if (root->views)
+	if (!RB_EMPTY(&root->views))
 		error = shm__error(EBUSY, "the buffer is attached to %s already",
-				   root->views->dev->name);
+				   RB_ROOT(&root->views)->dev->name);
 	else if (root->has_frame && memcmp(&root->frame, frame, sizeof(*frame)) != 0)
 		error = shm__error(EBUSY, "the buffer is another frame already");
 	if (!error) {

@@ -166,10 +166,16 @@ static void free_in_child(struct metal_generic_shm *shm)
 
 static void drop_mappings(struct metal_generic_shm *shm)
 {
-	for (int i = 0; i < 2; i++) {
-		shm->root->map_users[i] -= shm->map_users[i];
-		shm->map_users[i] = 0;
+	struct shm__root *root = shm->root;
+
+	/* cut where it must be, it was when they were made; without memory a range stays too wide */
+	if (shm->map_users[1] &&
+	    !shm__ranges_cut(&root->ranges, shm->offset, shm->offset + shm->size)) {
+		SHM__EACH_RANGE(range, &root->ranges, shm->offset, shm->offset + shm->size)
+			range->mapped -= shm->map_users[1];
+		shm__ranges_join(&root->ranges, shm->offset, shm->offset + shm->size);
 	}
+	shm->map_users[0] = shm->map_users[1] = 0;
 }
 
 void metal_shm_free(struct metal_generic_shm *src_shm, struct metal_device *src_dev)

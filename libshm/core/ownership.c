@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Who may touch a memory's bytes. Each view holds nothing, or holds with work queued (pending), or
- * holds idle: its work is done and the bytes stay its until the next hand-over. With no view holding,
- * they are the program's. In this version a hold covers the whole memory; the records are the views',
- * which have ranges.
+ * Who may touch a memory's bytes, range by range. A device holds a range with work queued (pending),
+ * or idle: its work is done and the bytes stay its until the next hand-over. What nobody holds is the
+ * program's.
  */
 #include <stdio.h>
 
@@ -11,265 +10,199 @@
 
 #define IS_DIR(dir) ((dir) >= METAL_SHM_DIR_DEV_R && (dir) <= METAL_SHM_DIR_DEV_RW)
 
-/* What caches may hold now, the program's own writes included. */
-static struct shm__coherence coherence_now(const struct shm__root *root)
+/* What a writer of this kind leaves behind. */
+unsigned shm__dirt_of(enum metal_shm_access access)
 {
-	struct shm__coherence now = root->coherence;
+	bool cpu = access == METAL_SHM_ACCESS_CPU_KERNEL || access == METAL_SHM_ACCESS_CPU_USER;
 
-	if (root->owned && (root->written || root->shared) && !now.device_dirty)
-		now.cpu_dirty = true;
-	return now;
+	return cpu ? SHM__CPU_DIRTY : SHM__DEV_DIRTY;
 }
 
-/* On failure the record says what had been done. */
-static int issue(struct shm__root *root, const struct shm__plan *plan)
+/* What the last holder left behind goes to one next owner, who then knows. */
+static int report_failure(struct shm__root *root, size_t start, size_t end)
 {
-	const struct metal_shm_range all = { 0, root->memory.size };
-	const struct metal_shm_device_ops *ops = root->src->ops;
-	int error;
+	int failed = 0;
 
-	if (plan->start) {
-		error = ops->sync_for_cpu(root->src, &root->memory, &all,
-					  (enum metal_shm_dir)plan->start);
-		if (error)
-			return error;
-		root->coherence.started = true;
-		if (plan->start & METAL_SHM_DIR_DEV_W)
-			root->coherence.device_dirty = false;
-		shm__count(root, root->src, SHM__STARTS, 1);
-	}
-	if (plan->end) {
-		error = ops->sync_for_device(root->src, &root->memory, &all,
-					     (enum metal_shm_dir)plan->end);
-		if (error)
-			return error;
-		root->written = root->map_users[1] > 0;
-		shm__count(root, root->src, SHM__ENDS, 1);
+	SHM__EACH_RANGE(range, &root->ranges, start, end)
+		if (range->failed)
+			failed = range->failed;
+	if (!failed)
+		return 0;
+	SHM__EACH_RANGE(range, &root->ranges, start, end)
+		range->failed = 0;
+	return shm__error(-failed, "%s failed; the bytes are undefined", root->failed_by);
+}
+
+/*
+ * CPU and a DMA writer in one line of the cache: the CPU's later write-back of the line would land on
+ * the device's bytes. Looked for only in the lines that the range's ends share with others.
+ */
+static int check_line(struct shm__root *root, size_t start, size_t end, bool dma)
+{
+	if (start >= end)
+		return 0;
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		if (dma && (range->flags & (SHM__OWNED | SHM__CPU_DIRTY)))
+			return shm__error(
+				EBUSY,
+				"bytes %zu to %zu share a line of the cache with the device's",
+				start, end);
+		if (!dma && shm__busy_writer(range))
+			return shm__error_held(root, range, EBUSY, "in one line of the cache ");
 	}
 	return 0;
 }
 
-/* Issue a plan's operations: mostly there are none. */
-static inline int apply(struct shm__root *root, const struct shm__plan *plan)
+static int check_granule(struct shm__root *root, size_t start, size_t end, unsigned taker,
+			 enum metal_shm_dir dir)
 {
-	int error = 0;
+	size_t line = shm__os_cache_line(), last = root->size;
+	bool dma = taker == METAL_SHM_ACCESS_DMA || taker == METAL_SHM_ACCESS_UNKNOWN;
+	int error;
 
-	if ((!plan->start && !plan->end) || !root->src->ops->sync_for_cpu)
-		shm__count(root, root->src, SHM__ELIDED, 1);
-	else
-		error = issue(root, plan);
-	if (!error)
-		root->coherence = plan->after;
-	return error;
-}
-
-static bool writes_by_cpu(const struct shm__root *root)
-{
-	for (const struct metal_generic_shm *view = root->views; view; view = view->next)
-		if ((view->hold.dir & METAL_SHM_DIR_DEV_W) && !view->hold.done &&
-		    (view->view.access == METAL_SHM_ACCESS_CPU_KERNEL ||
-		     view->view.access == METAL_SHM_ACCESS_CPU_USER))
-			return true;
-	return false;
-}
-
-/*
- * Write back what a CPU may have written, without handing anything over: a device that is writing by the
- * CPU goes on.
- */
-int shm__settle_locked(struct shm__root *root)
-{
-	struct shm__coherence now = coherence_now(root);
-	struct shm__plan plan;
-
-	if (!now.cpu_dirty || !root->src->ops->sync_for_device)
+	if (root->ranges.count == 1 || shm__is_coherent(root) ||
+	    (dma && !(dir & METAL_SHM_DIR_DEV_W)))
 		return 0;
-	plan = shm__decide(now, METAL_SHM_ACCESS_DMA, METAL_SHM_DIR_DEV_R,
-			   root->properties.coherent == METAL_SHM_YES);
-	plan.after.cpu_dirty = writes_by_cpu(root);
-	return apply(root, &plan);
-}
-
-int metal_shm_settle(struct metal_generic_shm *shm)
-{
-	int error = shm__handle_alive(shm);
-
-	if (error)
-		return error;
-	shm__mutex_lock(&shm->root->lock);
-	error = shm__settle_locked(shm->root);
-	shm__mutex_unlock(&shm->root->lock);
+	if (end % line && root->size - end > line - end % line)
+		last = end + (line - end % line);
+	error = check_line(root, start - start % line, start, dma);
+	if (!error && end % line)
+		error = check_line(root, end, last, dma);
 	return error;
 }
 
-/* Pending work of others that this access may not overlap, or for dir 0 none. */
-static bool conflicts(const struct metal_generic_shm *view, const struct metal_device *taker,
-		      enum metal_shm_dir dir)
+/* Room for the taker everywhere, so that nothing fails half-way. */
+static int check_room(struct shm__root *root, size_t start, size_t end, unsigned slot)
 {
-	if (!view->hold.pending || view->dev == taker)
-		return false;
-	return ((unsigned)view->hold.dir | (unsigned)dir) & METAL_SHM_DIR_DEV_W;
-}
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		const struct shm__holder *holder = shm__range_holder(range, slot);
+		unsigned working = 0;
 
-/* For the program the accesses named end: whatever of these is pending is waited for. */
-static bool must_end(const struct metal_generic_shm *view, enum metal_shm_dir dir)
-{
-	return view->hold.pending && ((unsigned)view->hold.dir & (unsigned)dir);
-}
-
-static void add_device(struct metal_device *devs[], size_t *n, struct metal_device *dev)
-{
-	for (size_t i = 0; i < *n; i++)
-		if (devs[i] == dev)
-			return;
-	if (*n == SHM__MAX_DEVICES)
-		return;
-	shm__device_ref(dev);
-	devs[(*n)++] = dev;
-}
-
-/* Whom to dispatch while waiting: the holders, and a pool's other devices, so that none starves. */
-static size_t devices_to_wait_for(struct shm__root *root, const struct metal_device *taker,
-				  enum metal_shm_dir dir, struct metal_device *devs[])
-{
-	struct metal_device *const *others;
-	size_t n = 0, count;
-
-	for (struct metal_generic_shm *view = root->views; view; view = view->next)
-		if (taker ? conflicts(view, taker, dir) : must_end(view, dir))
-			add_device(devs, &n, view->dev);
-	if (root->pool) {
-		count = shm__pool_devices(root->pool, &others);
-		for (size_t i = 0; i < count; i++)
-			add_device(devs, &n, others[i]);
+		for (unsigned i = 0; i < range->holders; i++)
+			working += range->holder[i].pending || (range->holder[i].dir & SHM__BUSY);
+		if (!holder && working == SHM__HOLDERS)
+			return shm__error_held(root, range, EBUSY, "as many devices as can: ");
 	}
-	return n;
+	return 0;
 }
 
-/* Wait once, unlocked, until something may have changed. The views may be others afterwards. */
-static int wait_for_holders(struct shm__root *root, const struct metal_device *taker,
-			    enum metal_shm_dir dir, struct shm__deadline *deadline)
+/* Whoever held a range idle and can't share it with the taker holds it no more. */
+static void drop_idle(struct shm__range *range, unsigned slot, enum metal_shm_dir dir)
 {
-	struct metal_device *devs[SHM__MAX_DEVICES];
-	struct shm__waiter waiter = { .wake = shm__os_thread_wake() };
-	size_t n;
-	int error;
+	for (unsigned i = range->holders; i-- > 0;) {
+		struct shm__holder *holder = &range->holder[i];
 
-	if (!waiter.wake)
-		return shm__error(EMFILE, "no descriptor left to wait with");
-	n = devices_to_wait_for(root, taker, dir, devs);
-	waiter.next = root->waiters;
-	root->waiters = &waiter;
-	shm__count(root, NULL, SHM__WAITS, 1);
-	shm__mutex_unlock(&root->lock);
-
-	error = shm__wait_devices(devs, n, waiter.wake, deadline);
-
-	shm__mutex_lock(&root->lock);
-	shm__waiter_remove(&root->waiters, &waiter);
-	/* the first is a holder, since there was one */
-	if (error == -ETIMEDOUT)
-		shm__error(ETIMEDOUT, "%s still has the buffer", devs[0]->name);
-	shm__mutex_unlock(&root->lock);
-	for (size_t i = 0; i < n; i++)
-		shm__device_unref(devs[i]);
-	shm__mutex_lock(&root->lock);
-	return error;
+		if (holder->slot != slot && !holder->pending &&
+		    ((holder->dir | (unsigned)dir) & METAL_SHM_DIR_DEV_W))
+			shm__range_drop_holder(range, holder);
+	}
 }
 
-static bool anyone(const struct shm__root *root, const struct metal_device *taker,
-		   enum metal_shm_dir dir)
-{
-	for (const struct metal_generic_shm *view = root->views; view; view = view->next)
-		if (taker ? conflicts(view, taker, dir) : must_end(view, dir))
-			return true;
-	return false;
-}
-
-/* What the last holder left behind goes to one next owner, who then knows. */
-static int report_failure(struct shm__root *root)
-{
-	int failed = root->failed;
-
-	root->failed = 0;
-	return failed ? shm__error(-failed, "%s failed; the bytes are undefined", root->failed_by)
-		      : 0;
-}
-
-static int wait_fences(struct shm__root *root, bool writes, struct shm__deadline *deadline)
-{
-	int error;
-
-	if (!(root->fences || root->shared) || root->memory.os_handle < 0 ||
-	    root->properties.dmabuf != METAL_SHM_YES)
-		return 0;
-	shm__mutex_unlock(&root->lock);
-	error = shm__os_wait_fences(root->memory.os_handle, writes, shm__deadline_ns(deadline));
-	shm__mutex_lock(&root->lock);
-	if (error == -ETIMEDOUT)
-		shm__error(ETIMEDOUT, "a fence of the buffer is not signalled");
-	return error;
-}
-
-/*
- * Wait until no work stands against the access and no fence is pending, in that order, again as long
- * as the one needed unlocking for the other.
- */
-static int wait_long(struct shm__root *root, const struct metal_device *taker,
-		     enum metal_shm_dir dir, bool writes, struct shm__deadline *deadline)
-{
-	int error = 0;
-
-	do {
-		while (!error && anyone(root, taker, dir)) {
-			error = wait_for_holders(root, taker, dir, deadline);
-			if (error == -ETIMEDOUT && !anyone(root, taker, dir))
-				error = 0;
-		}
-		if (!error)
-			error = wait_fences(root, writes, deadline);
-	} while (!error && anyone(root, taker, dir));
-	return error;
-}
-
-/* There is nearly always nothing to wait for. */
-static inline int wait_turn(struct shm__root *root, const struct metal_device *taker,
-			    enum metal_shm_dir dir, bool writes, struct shm__deadline *deadline)
-{
-	if (!root->pending && !root->fences && !root->shared)
-		return 0;
-	return wait_long(root, taker, dir, writes, deadline);
-}
-
-/* The bytes become the view's: whoever held them idle and can't share them holds them no more. */
-static void take_over(struct shm__root *root, struct metal_generic_shm *taker,
+/* The bytes become the view's. */
+static void take_over(struct shm__root *root, struct metal_generic_shm *view,
 		      enum metal_shm_dir dir, bool queued)
 {
-	for (struct metal_generic_shm *view = root->views; view; view = view->next)
-		if (view != taker && !view->hold.pending &&
-		    (((unsigned)view->hold.dir | (unsigned)dir) & METAL_SHM_DIR_DEV_W))
-			view->hold.dir = 0;
-	if (taker->hold.pending)
-		taker->hold.dir = (enum metal_shm_dir)((unsigned)taker->hold.dir | (unsigned)dir);
-	else
-		taker->hold.dir = dir;
-	if (queued) {
-		taker->hold.pending++;
-		root->pending++;
-		atomic_fetch_add(&taker->dev->pending, 1);
+	size_t start = view->offset, end = start + view->size;
+	bool writes = dir & METAL_SHM_DIR_DEV_W;
+	uint32_t now = shm__os_now_ms();
+	unsigned dirt = view->shadow || !writes ? 0 : shm__dirt_of(view->view.access);
+
+	if (writes && root->shadows && !view->shadow)
+		root->changes++;
+	if (dirt & SHM__DEV_DIRTY)
+		root->device_dirty = true;
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		struct shm__holder *holder;
+
+		drop_idle(range, view->slot, dir);
+		holder = shm__range_add_holder(range, view->slot);
+		if (!holder->pending) {
+			holder->dir = dir;
+			holder->since_ms = now;
+		}
+		holder->dir |= dir;
+		if (queued)
+			holder->pending++;
+		else
+			holder->dir |= SHM__BUSY;
+		range->flags &= ~(SHM__OWNED | SHM__WRITTEN | SHM__REPORTED);
+		range->flags |= dirt;
+		range->failed = 0;
+		if (!writes)
+			continue;
+		range->newest = view->shadow ? view : NULL;
+		range->changed = root->shadows && !view->shadow ? root->changes : range->changed;
 	}
-	taker->hold.done = false;
-	root->owned = false;
-	shm__count(root, taker->dev, SHM__HANDOVERS, 1);
+	if (queued) {
+		view->pending++;
+		root->pending++;
+		atomic_fetch_add(&view->dev->pending, 1);
+	}
+	shm__ranges_join(&root->ranges, start, end);
+	shm__count(root, view->dev, SHM__HANDOVERS, 1);
+}
+
+static int prepare_in_place(struct shm__root *root, struct metal_generic_shm *view,
+			    enum metal_shm_dir dir)
+{
+	size_t start = view->offset, end = start + view->size;
+	int error = check_granule(root, start, end, view->view.access, dir);
+
+	if (!error && shm__in_shadows(root, start, end, NULL)) {
+		error = shm__prepare(root, start, end, METAL_SHM_ACCESS_CPU_USER,
+				     METAL_SHM_DIR_DEV_RW);
+		if (!error)
+			error = shm__shadows_home(root, start, end, NULL);
+	}
+	return error ? error : shm__prepare(root, start, end, view->view.access, dir);
+}
+
+static int prepare_shadow(struct shm__root *root, struct metal_generic_shm *view,
+			  enum metal_shm_dir dir)
+{
+	size_t start = view->offset, end = start + view->size;
+	int error = 0;
+
+	if (shm__in_shadows(root, start, end, view)) {
+		error = shm__prepare(root, start, end, METAL_SHM_ACCESS_CPU_USER,
+				     METAL_SHM_DIR_DEV_RW);
+		if (!error)
+			error = shm__shadows_home(root, start, end, view);
+	}
+	return error ? error : shm__shadow_give(view, dir);
+}
+
+static int give(struct shm__root *root, struct metal_generic_shm *view, enum metal_shm_dir dir,
+		bool queued)
+{
+	size_t start = view->offset, end = start + view->size;
+	int error = shm__ranges_cut(&root->ranges, start, end);
+
+	if (error)
+		return shm__error(-error, "no memory for the record of a range");
+	shm__note_writes(root, start, end);
+	error = check_room(root, start, end, view->slot);
+	if (!error && (dir & METAL_SHM_DIR_DEV_R))
+		error = report_failure(root, start, end);
+	if (!error)
+		error = view->shadow ? prepare_shadow(root, view, dir)
+				     : prepare_in_place(root, view, dir);
+	if (error) {
+		shm__ranges_join(&root->ranges, start, end);
+		return error;
+	}
+	take_over(root, view, dir, queued);
+	return 0;
 }
 
 static int hand_over(struct metal_generic_shm *shm, struct metal_device *dev,
 		     enum metal_shm_dir dir, int64_t timeout_ns, bool queued)
 {
 	struct shm__deadline deadline = { .timeout_ns = timeout_ns };
+	struct shm__turn turn = { shm->offset, shm->offset + shm->size, dev, dir,
+				  (dir & METAL_SHM_DIR_DEV_W) != 0 };
 	struct metal_generic_shm *view;
 	struct shm__root *root = shm->root;
-	struct shm__plan plan;
 	int error;
 
 	if (!IS_DIR(dir))
@@ -278,21 +211,12 @@ static int hand_over(struct metal_generic_shm *shm, struct metal_device *dev,
 		return shm__error(EACCES, "the memory was imported read-only; %s may not write it",
 				  dev->name);
 	shm__mutex_lock(&root->lock);
-	error = wait_turn(root, dev, dir, dir & METAL_SHM_DIR_DEV_W, &deadline);
+	error = shm__wait_turn(root, &turn, &deadline);
 	view = shm__view_find(root, shm->offset, shm->size, dev);
 	if (!error && !view)
 		error = shm__error(ENOTCONN, "the buffer is not attached to %s", dev->name);
-	if (!error && (dir & METAL_SHM_DIR_DEV_R))
-		error = report_failure(root);
-	if (!error) {
-		plan = shm__decide(coherence_now(root), view->view.access, dir,
-				   root->properties.coherent == METAL_SHM_YES);
-		error = apply(root, &plan);
-	}
-	if (!error) {
-		root->failed = 0;
-		take_over(root, view, dir, queued || dev->ops->give);
-	}
+	if (!error)
+		error = give(root, view, dir, queued || dev->ops->give);
 	shm__mutex_unlock(&root->lock);
 	if (error || queued || !dev->ops->give)
 		return error;
@@ -331,12 +255,33 @@ static struct metal_generic_shm *find_holder(struct shm__root *root, size_t offs
 {
 	struct metal_generic_shm *view = shm__view_find(root, offset, size, dev);
 
-	if (view && view->hold.pending)
+	if (view && view->pending)
 		return view;
-	for (view = root->views; view; view = view->next)
-		if (view->dev == dev && view->hold.pending)
+	RB_FOREACH(view, shm__view_tree, &root->views)
+		if (view->dev == dev && view->pending)
 			return view;
 	return NULL;
+}
+
+/* One work less; the last one leaves the bytes with the device, idle. */
+static void end_work(struct shm__root *root, struct metal_generic_shm *view, int error)
+{
+	size_t start = view->offset, end = start + view->size;
+
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		struct shm__holder *holder = shm__range_holder(range, view->slot);
+
+		if (error)
+			range->failed = error;
+		if (!--holder->pending)
+			holder->dir &= ~SHM__BUSY;
+	}
+	if (error)
+		snprintf(root->failed_by, sizeof(root->failed_by), "%.63s", view->dev->name);
+	shm__ranges_join(&root->ranges, start, end);
+	atomic_fetch_sub(&view->dev->pending, 1);
+	root->pending--;
+	view->pending--;
 }
 
 int metal_shm_unhold(struct metal_generic_shm *shm, struct metal_device *dev, int error)
@@ -354,14 +299,8 @@ int metal_shm_unhold(struct metal_generic_shm *shm, struct metal_device *dev, in
 	if (!view) {
 		ret = shm__error(EINVAL, "%s doesn't hold the buffer", dev->name);
 	} else {
-		if (error) {
-			root->failed = error;
-			snprintf(root->failed_by, sizeof(root->failed_by), "%.63s", dev->name);
-		}
-		atomic_fetch_sub(&view->dev->pending, 1);
-		root->pending--;
-		if (!--view->hold.pending) {
-			view->hold.done = true;
+		end_work(root, view, error);
+		if (!view->pending) {
 			shm__wake_all(root->waiters);
 			end = !atomic_load(&view->refs) && shm__view_end_locked(view);
 			idle = shm__becomes_idle(root);
@@ -376,52 +315,73 @@ int metal_shm_unhold(struct metal_generic_shm *shm, struct metal_device *dev, in
 }
 
 /* The program takes over: the accesses named end, a holder with none left holds no more. */
-static void end_accesses(struct shm__root *root, enum metal_shm_dir dir)
+static void end_accesses(struct shm__root *root, size_t start, size_t end, enum metal_shm_dir dir)
 {
-	bool held = false;
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		for (unsigned i = range->holders; i-- > 0;) {
+			struct shm__holder *holder = &range->holder[i];
 
-	for (struct metal_generic_shm *view = root->views; view; view = view->next) {
-		if (!view->hold.pending)
-			view->hold.dir =
-				(enum metal_shm_dir)((unsigned)view->hold.dir & ~(unsigned)dir);
-		held |= view->hold.dir != 0;
+			if (holder->pending)
+				continue;
+			holder->dir &= ~(unsigned)dir;
+			if (!(holder->dir & METAL_SHM_DIR_DEV_RW))
+				shm__range_drop_holder(range, holder);
+		}
+		if (range->holders)
+			continue;
+		if (!(range->flags & SHM__OWNED))
+			range->flags |= (SHM__OWNED | (range->mapped ? SHM__WRITTEN : 0));
 	}
-	root->owned = !held;
-	if (root->owned)
-		root->written = root->map_users[1] > 0;
 }
 
-static bool held(const struct shm__root *root)
+/* Nothing to take back: no holder, no failure, nothing to read in or to copy. */
+static bool is_the_programs(struct shm__root *root, size_t start, size_t end)
 {
-	for (const struct metal_generic_shm *view = root->views; view; view = view->next)
-		if (view->hold.dir)
-			return true;
-	return false;
+	SHM__EACH_RANGE(range, &root->ranges, start, end)
+		if (!(range->flags & SHM__OWNED) || (range->flags & SHM__DEV_DIRTY) ||
+		    range->holders || range->failed || range->newest)
+			return false;
+	return true;
 }
 
-static int take_back(struct shm__root *root, enum metal_shm_dir dir, struct shm__deadline *deadline)
+static int check_writers(struct shm__root *root, size_t start, size_t end, enum metal_shm_dir dir)
 {
-	struct shm__coherence now;
-	struct shm__plan plan;
-	int error;
+	SHM__EACH_RANGE(range, &root->ranges, start, end)
+		for (unsigned i = 0; i < range->holders; i++)
+			if (range->holder[i].dir & ~(unsigned)dir & METAL_SHM_DIR_DEV_W)
+				return shm__error(EINVAL, "%s keeps writing",
+						  root->slots[range->holder[i].slot].dev->name);
+	return 0;
+}
 
-	for (struct metal_generic_shm *view = root->views; view; view = view->next)
-		if (((unsigned)view->hold.dir & ~(unsigned)dir) & METAL_SHM_DIR_DEV_W)
-			return shm__error(EINVAL, "%s keeps writing", view->dev->name);
-	if (!held(root) && root->owned && !root->failed && !root->coherence.device_dirty)
-		return 0;
-	error = wait_turn(root, NULL, dir, dir & METAL_SHM_DIR_DEV_R, deadline);
+static int take_back(struct shm__root *root, size_t start, size_t end, enum metal_shm_dir dir,
+		     struct shm__deadline *deadline)
+{
+	struct shm__turn turn = { start, end, NULL, dir, (dir & METAL_SHM_DIR_DEV_R) != 0 };
+	int error = check_writers(root, start, end, dir);
+
+	if (error || is_the_programs(root, start, end))
+		return error;
+	error = shm__wait_turn(root, &turn, deadline);
 	if (error)
 		return error;
-	now = coherence_now(root);
-	plan = shm__decide(now, SHM__PROGRAM, dir, root->properties.coherent == METAL_SHM_YES);
-	plan.after.cpu_dirty = now.cpu_dirty; /* what the program writes is counted by itself */
-	error = apply(root, &plan);
+	error = shm__ranges_cut(&root->ranges, start, end);
 	if (error)
+		return shm__error(-error, "no memory for the record of a range");
+	error = check_granule(root, start, end, SHM__PROGRAM, dir);
+	if (!error)
+		error = shm__prepare(root, start, end, SHM__PROGRAM, dir);
+	if (!error)
+		error = shm__shadows_home(root, start, end, NULL);
+	if (error) {
+		shm__ranges_join(&root->ranges, start, end);
 		return error;
-	end_accesses(root, dir);
+	}
+	end_accesses(root, start, end, dir);
+	error = report_failure(root, start, end);
+	shm__ranges_join(&root->ranges, start, end);
 	shm__count(root, NULL, SHM__HANDOVERS, 1);
-	return report_failure(root);
+	return error;
 }
 
 int metal_shm_sync_for_cpu_timeout(struct metal_generic_shm *shm, enum metal_shm_dir dir,
@@ -435,7 +395,7 @@ int metal_shm_sync_for_cpu_timeout(struct metal_generic_shm *shm, enum metal_shm
 	if (!IS_DIR(dir))
 		return shm__error(EINVAL, "%d is not an enum metal_shm_dir", (int)dir);
 	shm__mutex_lock(&shm->root->lock);
-	error = take_back(shm->root, dir, &deadline);
+	error = take_back(shm->root, shm->offset, shm->offset + shm->size, dir, &deadline);
 	shm__mutex_unlock(&shm->root->lock);
 	return error;
 }

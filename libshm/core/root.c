@@ -88,7 +88,8 @@ int shm__root_create(struct metal_device *src, const struct metal_shm_memory *me
 	root->src = src;
 	root->memory = *memory;
 	root->size = size;
-	root->owned = true;
+	RB_INIT(&root->views);
+	shm__ranges_init(&root->ranges, size, SHM__OWNED);
 	error = src->ops->properties(src, memory, &properties);
 	if (error)
 		goto free_root;
@@ -177,6 +178,7 @@ static void destroy(struct shm__root *root)
 	ops->release(root->src, &root->memory);
 	if (!shm__os_forked())
 		shm__device_unref(root->src);
+	shm__ranges_end(&root->ranges);
 	shm__os_free(root->origin);
 	shm__mutex_destroy(&root->lock);
 	shm__mutex_destroy(&root->attach_lock);
@@ -200,7 +202,9 @@ void shm__root_put(struct shm__root *root)
 	destroy(root);
 }
 
-struct metal_generic_shm *shm__allocate(size_t size, struct metal_device *src, metal_shm_type type)
+/* Also of a source that the program has closed, as long as a memory of it is left. */
+struct metal_generic_shm *shm__allocate_more(size_t size, struct metal_device *src,
+					     metal_shm_type type)
 {
 	struct metal_shm_properties promise = { .struct_size = sizeof(promise) };
 	struct metal_shm_memory memory = { .os_handle = -1 };
@@ -215,10 +219,6 @@ struct metal_generic_shm *shm__allocate(size_t size, struct metal_device *src, m
 		return NULL;
 	if (!shm__gives(src)) {
 		shm__error(ENOTSUP, "%s gives no memory", src->name);
-		return NULL;
-	}
-	if (atomic_load(&src->closed)) {
-		shm__error(ENODEV, "%s is closed", src->name);
 		return NULL;
 	}
 	error = src->ops->properties(src, NULL, &promise);
@@ -238,6 +238,14 @@ struct metal_generic_shm *shm__allocate(size_t size, struct metal_device *src, m
 	}
 	shm__count(shm->root, src, SHM__ALLOCATIONS, 1);
 	return shm;
+}
+
+struct metal_generic_shm *shm__allocate(size_t size, struct metal_device *src, metal_shm_type type)
+{
+	if (!atomic_load(&src->closed))
+		return shm__allocate_more(size, src, type);
+	shm__error(ENODEV, "%s is closed", src->name);
+	return NULL;
 }
 
 struct metal_generic_shm *metal_shm_allocate(size_t size, struct metal_device *src_dev,

@@ -95,9 +95,23 @@ static const char *dir_name(enum metal_shm_dir dir)
 	return names[dir & 3];
 }
 
+/* Under the memory's lock. */
+static const char *state_of(const struct metal_generic_shm *view)
+{
+	SHM__EACH_RANGE(range, &view->root->ranges, view->offset, view->offset + view->size) {
+		const struct shm__holder *holder = shm__range_holder(range, view->slot);
+
+		if (holder)
+			return holder->pending ? dir_name((enum metal_shm_dir)holder->dir)
+					       : "has it, idle";
+	}
+	return "not its turn";
+}
+
 int metal_shm_explain(const struct metal_generic_shm *shm, char *text, size_t size)
 {
 	int error = shm__handle_check(shm), length = 0;
+	struct metal_generic_shm *view;
 	struct shm__root *root;
 
 	if (error)
@@ -111,11 +125,8 @@ int metal_shm_explain(const struct metal_generic_shm *shm, char *text, size_t si
 	append(text, size, &length, "memory: %s\n", root->src->name);
 	if (root->origin)
 		append(text, size, &length, "%s", root->origin);
-	for (struct metal_generic_shm *view = root->views; view; view = view->next)
-		append(text, size, &length, "attached: %s, %s\n", view->dev->name,
-		       view->hold.pending ? dir_name(view->hold.dir)
-		       : view->hold.dir   ? "has it, idle"
-					  : "not its turn");
+	RB_FOREACH(view, shm__view_tree, &root->views)
+		append(text, size, &length, "attached: %s, %s\n", view->dev->name, state_of(view));
 	shm__mutex_unlock(&root->lock);
 	return length;
 }

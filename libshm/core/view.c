@@ -2,20 +2,46 @@
 /* Views: what one device sees of a range, made once and counted. */
 #include "core.h"
 
-static int check_constraints(const struct metal_generic_shm *shm, struct metal_device *dev)
+static int compare(const struct metal_generic_shm *a, const struct metal_generic_shm *b)
 {
-	struct metal_shm_constraints want = { .struct_size = sizeof(want) };
-	const struct shm__root *root = shm->root;
-	int error;
+	return shm__view_order(a, b->offset, b->size, b->dev);
+}
 
-	error = dev->ops->constraints(dev, root->has_frame ? &root->frame : NULL, &want);
-	if (!error)
-		error = shm__require(&root->properties, want.required, root->src->name, dev->name);
-	if (!error && want.address_alignment && shm->offset % want.address_alignment)
-		error = shm__error(ENOTSUP, "%s needs an offset of a multiple of %llu, not %zu",
-				   dev->name, (unsigned long long)want.address_alignment,
-				   shm->offset);
-	return error;
+RB_GENERATE(shm__view_tree, metal_generic_shm, node, compare)
+
+/* A device's place in the memory's table; SHM__MAX_DEVICES: there is none left. */
+static unsigned find_slot(const struct shm__root *root, const struct metal_device *dev)
+{
+	unsigned free = SHM__MAX_DEVICES;
+
+	for (unsigned i = 0; i < SHM__MAX_DEVICES; i++) {
+		if (root->slots[i].dev == dev)
+			return i;
+		if (!root->slots[i].dev && free == SHM__MAX_DEVICES)
+			free = i;
+	}
+	return free;
+}
+
+/* Under the memory's lock. The device's name means nothing any more where it held the view's bytes. */
+static void leave_slot(struct metal_generic_shm *view)
+{
+	struct shm__root *root = view->root;
+	struct shm__slot *slot = &root->slots[view->slot];
+	size_t start = view->offset, end = start + view->size;
+
+	if (!--slot->views) {
+		slot->dev = NULL;
+		start = 0;
+		end = root->size;
+	}
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		struct shm__holder *holder = shm__range_holder(range, view->slot);
+
+		if (holder && !holder->pending)
+			shm__range_drop_holder(range, holder);
+	}
+	shm__ranges_join(&root->ranges, start, end);
 }
 
 /* What METAL_SHM_SUB_NO_COPY forbids. */
@@ -47,32 +73,21 @@ static int find_again(struct metal_generic_shm *shm, struct metal_device *dev,
 	return error;
 }
 
-/* Alone with the memory's attachments. */
-static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
-		     struct metal_generic_shm **ret_view)
+/* Make it usable by its device. */
+static int attach_view(const struct metal_generic_shm *shm, struct metal_generic_shm *view)
 {
-	struct metal_generic_shm *view, *source = shm->kind == SHM__VIEW ? shm->source : shm;
-	struct shm__root *root = shm->root;
-	int error = check_constraints(shm, dev);
+	struct shm__root *root = view->root;
+	struct metal_device *dev = view->dev;
+	int error = 0;
 
-	if (error)
-		return error;
-	view = shm__handle_new(SHM__VIEW, root, shm->offset, shm->size);
-	if (!view)
-		return shm__error(ENOMEM, "no memory for a view");
-	view->dev = dev;
-	view->flags = shm->flags;
-	view->source = source;
-	view->view.mode = METAL_SHM_VIEW_IN_PLACE;
-	view->at = (struct metal_shm_attachment){
-		.shm = view,
-		.memory = &root->memory,
-		.range = { shm->offset, shm->size },
-		.frame = root->has_frame ? &root->frame : NULL,
-	};
-	/* mapping an attachment is a hidden END of the whole memory */
 	shm__mutex_lock(&root->lock);
-	error = shm__settle_locked(root);
+	view->slot = find_slot(root, dev);
+	if (view->slot == SHM__MAX_DEVICES)
+		error = shm__error(ENOSPC, "%u devices are attached to the buffer already",
+				   SHM__MAX_DEVICES);
+	/* mapping an attachment is a hidden END of the whole memory */
+	if (!error && !view->shadow)
+		error = shm__settle_locked(root);
 	shm__mutex_unlock(&root->lock);
 	if (!error)
 		error = dev->ops->attach(dev, &view->at, &view->view);
@@ -81,7 +96,45 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 		if (error)
 			dev->ops->detach(dev, &view->at, &view->view);
 	}
+	return error;
+}
+
+/* Alone with the memory's attachments. */
+static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
+		     struct metal_generic_shm **ret_view)
+{
+	struct metal_generic_shm *view, *source = shm->kind == SHM__VIEW ? shm->source : shm;
+	struct metal_shm_constraints want = { .struct_size = sizeof(want) };
+	struct shm__root *root = shm->root;
+	enum metal_shm_view_mode mode;
+	int error = dev->ops->constraints(dev, root->has_frame ? &root->frame : NULL, &want);
+
+	if (!error)
+		error = shm__choose_mode(shm, dev, &want, &mode);
+	if (!error && mode == METAL_SHM_VIEW_IN_PLACE)
+		error = shm__require(&root->properties, want.required, root->src->name, dev->name);
+	if (error)
+		return error;
+	view = shm__handle_new(SHM__VIEW, root, shm->offset, shm->size);
+	if (!view)
+		return shm__error(ENOMEM, "no memory for a view");
+	view->dev = dev;
+	view->flags = shm->flags;
+	view->source = source;
+	view->view.mode = mode;
+	if (mode == METAL_SHM_VIEW_SHADOW)
+		error = shm__shadow_make(view, dev, &want);
+	view->at = (struct metal_shm_attachment){
+		.shm = view,
+		.memory = view->shadow ? &view->shadow->root->memory : &root->memory,
+		.range = { view->shadow ? 0 : shm->offset, shm->size },
+		.frame = root->has_frame ? &root->frame : NULL,
+	};
+	if (!error)
+		error = attach_view(shm, view);
 	if (error) {
+		if (view->shadow)
+			metal_shm_free(view->shadow, NULL);
 		atomic_store(&view->tag, SHM__DEAD_TAG);
 		shm__quarantine(view);
 		return error;
@@ -92,9 +145,13 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 	shm__mutex_unlock(&shm__registry);
 	shm__mutex_lock(&root->lock);
 	source->uses++;
-	view->next = root->views;
-	root->views = view;
-	if (view->view.flags & METAL_SHM_VIEW_FENCES)
+	view->slot = find_slot(root, dev);
+	root->slots[view->slot].dev = dev;
+	root->slots[view->slot].views++;
+	RB_INSERT(shm__view_tree, &root->views, view);
+	if (view->shadow)
+		root->shadows++;
+	else if (view->view.flags & METAL_SHM_VIEW_FENCES)
 		root->fences = true;
 	shm__mutex_unlock(&root->lock);
 	shm__count(root, dev, SHM__ATTACHES, 1);
@@ -139,11 +196,8 @@ struct metal_generic_shm *metal_shm_attach(struct metal_generic_shm *src_shm,
 bool shm__view_end_locked(struct metal_generic_shm *view)
 {
 	struct shm__root *root = view->root;
-	struct metal_generic_shm **at = &root->views;
 
-	while (*at != view)
-		at = &(*at)->next;
-	*at = view->next;
+	RB_REMOVE(shm__view_tree, &root->views, view);
 	view->next = root->ended;
 	root->ended = view;
 	return shm__mutex_trylock(&root->attach_lock);
@@ -157,9 +211,12 @@ static void end_view(struct metal_generic_shm *view)
 {
 	struct shm__root *root = view->root;
 
-	if (shm__settle_locked(root))
+	if (view->shadow)
+		shm__shadow_leave(view);
+	else if (shm__settle_locked(root))
 		shm__log(METAL_SHM_LOG_ERROR, "detach from %s: %s", view->dev->name,
 			 metal_shm_last_error());
+	leave_slot(view);
 	shm__mutex_unlock(&root->lock);
 	view->dev->ops->detach(view->dev, &view->at, &view->view);
 	shm__mutex_lock(&root->lock);
@@ -186,6 +243,8 @@ void shm__attach_unlock(struct shm__root *root)
 		struct metal_device *dev = view->dev;
 
 		gone = view->next;
+		if (view->shadow)
+			metal_shm_free(view->shadow, NULL);
 		shm__handle_bury(view);
 		shm__device_unref(dev);
 	}
@@ -213,7 +272,7 @@ void metal_shm_detach(struct metal_generic_shm *dst_shm, struct metal_device *ds
 		shm__misuse("metal_shm_detach", "detached before");
 		return;
 	}
-	end = atomic_fetch_sub(&dst_shm->refs, 1) == 1 && !dst_shm->hold.pending &&
+	end = atomic_fetch_sub(&dst_shm->refs, 1) == 1 && !dst_shm->pending &&
 	      shm__view_end_locked(dst_shm);
 	shm__mutex_unlock(&root->lock);
 	if (end)

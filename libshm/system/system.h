@@ -34,6 +34,12 @@ void shm__mutex_destroy(shm__mutex *mutex);
 /* Monotonic nanoseconds. */
 int64_t shm__os_now_ns(void);
 
+/* Monotonic milliseconds that wrap around, of a clock that costs no system call and may be some coarser. */
+uint32_t shm__os_now_ms(void);
+
+/* Bytes that the CPU writes back together. */
+size_t shm__os_cache_line(void);
+
 /* This thread's last-error text; *ret_size bytes, zeroed at first. Never NULL. */
 char *shm__os_error_text(size_t *ret_size);
 void shm__os_set_errno(int error);

@@ -109,7 +109,7 @@ static int source_start(struct metal_device *dev, struct metal_shm_memory *memor
 	struct fake_source *source = source_of(dev);
 
 	(void)memory;
-	(void)range;
+	source->last = *range;
 	if (source->fail_start)
 		return metal_shm_set_error(-source->fail_start, "told to fail");
 	NOTE(source, "S", dir);
@@ -122,7 +122,7 @@ static int source_end(struct metal_device *dev, struct metal_shm_memory *memory,
 	struct fake_source *source = source_of(dev);
 
 	(void)memory;
-	(void)range;
+	source->last = *range;
 	if (source->fail_end)
 		return metal_shm_set_error(-source->fail_end, "told to fail");
 	NOTE(source, "E", dir);
@@ -173,6 +173,7 @@ static int importer_constraints(struct metal_device *dev, const struct metal_shm
 {
 	(void)frame;
 	*ret = importer_of(dev)->constraints;
+	ret->access = importer_of(dev)->access;
 	return 0;
 }
 
@@ -195,7 +196,7 @@ static int importer_attach(struct metal_device *dev, const struct metal_shm_atta
 			importer->lucky--;
 		}
 	}
-	ret_view->data = importer;
+	ret_view->data = (char *)at->memory->data + at->range.offset;
 	ret_view->access = importer->access;
 	NOTE(importer, "A", 0);
 	return 0;
@@ -363,6 +364,14 @@ void fake_complete(struct fake_importer *importer, unsigned n)
 	importer->completions += n;
 	pthread_mutex_unlock(&lock);
 	assert_int_equal(write(importer->event_fd, &one, sizeof(one)), sizeof(one));
+}
+
+char *fake_view_bytes(struct fake_importer *importer, struct metal_generic_shm *shm)
+{
+	char *bytes = metal_shm_view_data(shm, importer->dev);
+
+	assert_non_null(bytes);
+	return bytes;
 }
 
 struct metal_generic_shm *fake_buffer(struct fake_source *source, size_t size)

@@ -17,6 +17,7 @@ struct fake_source {
 	struct metal_shm_properties properties;
 	char log[256];
 	unsigned live;
+	struct metal_shm_range last;                       /* of the last S or E */
 	int fail_allocate, fail_map, fail_start, fail_end; /* -errno */
 };
 
@@ -71,6 +72,9 @@ void fake_complete(struct fake_importer *importer, unsigned n);
 
 /** Make what the library keeps for a thread that waits: a descriptor, counted as no case's. */
 void fake_warm_up(void);
+
+/** The bytes that the importer's view of @p shm stands for, asserted. */
+char *fake_view_bytes(struct fake_importer *importer, struct metal_generic_shm *shm);
 
 /** A buffer of @p size bytes of @p source, asserted. */
 struct metal_generic_shm *fake_buffer(struct fake_source *source, size_t size);

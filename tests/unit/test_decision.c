@@ -3,11 +3,11 @@
 #include "core.h"
 #include "shm_test.h"
 
+#define R METAL_SHM_DIR_DEV_R
+#define W METAL_SHM_DIR_DEV_W
+
 struct one {
-	struct shm__coherence now;
-	unsigned taker;
-	enum metal_shm_dir dir;
-	bool coherent;
+	struct shm__question q;
 	struct shm__plan plan;
 };
 
@@ -16,54 +16,69 @@ static const unsigned takers[] = {
 	METAL_SHM_ACCESS_CPU_USER, SHM__PROGRAM,
 };
 
-static bool is_cpu(unsigned taker)
+static bool is_cpu(const struct one *one)
 {
-	return taker != METAL_SHM_ACCESS_UNKNOWN && taker != METAL_SHM_ACCESS_DMA;
+	return one->q.taker != METAL_SHM_ACCESS_UNKNOWN && one->q.taker != METAL_SHM_ACCESS_DMA;
+}
+
+static struct shm__dirt dirt_of(unsigned bits)
+{
+	return (struct shm__dirt){ (bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0 };
+}
+
+/* Who may be writing may have written; bytes that go to somebody nobody writes any more. */
+static bool can_be(const struct shm__question *q)
+{
+	return !q->in.busy && (q->out.device || !q->out.busy);
 }
 
 static void over_all(void (*check)(const struct one *one))
 {
 	unsigned seen = 0;
 
-	for (unsigned bits = 0; bits < 16; bits++) {
+	for (unsigned bits = 0; bits < 1u << 10; bits++) {
 		for (size_t t = 0; t < 5; t++) {
 			for (unsigned dir = 1; dir < 4; dir++) {
-				struct one one = {
-					.now = { bits & 1, (bits & 2) != 0, (bits & 4) != 0 },
-					.taker = takers[t],
-					.dir = (enum metal_shm_dir)dir,
-					.coherent = (bits & 8) != 0,
-				};
+				struct one one = { .q = {
+							   .in = dirt_of(bits & 7),
+							   .out = dirt_of(bits >> 3 & 7),
+							   .taker = takers[t],
+							   .dir = (enum metal_shm_dir)dir,
+							   .coherent = bits >> 6 & 1,
+							   .ranged = bits >> 7 & 1,
+							   .started = bits >> 8 & 1,
+							   .paranoid = bits >> 9 & 1,
+						   } };
 
-				if (one.now.cpu_dirty && one.now.device_dirty)
+				if (!can_be(&one.q))
 					continue;
-				one.plan = shm__decide(one.now, one.taker, one.dir, one.coherent);
+				one.plan = shm__decide(&one.q);
 				check(&one);
 				seen++;
 			}
 		}
 	}
-	assert_int_equal(seen, 2 * 2 * 3 * 5 * 3);
+	assert_int_equal(seen, 4 * 6 * 16 * 5 * 3);
 }
 
-static void check_never_both(const struct one *one)
+static bool reads_in(const struct one *one)
 {
-	if (!one->coherent)
-		assert_false(one->plan.after.cpu_dirty && one->plan.after.device_dirty);
+	return one->plan.start & W;
 }
 
-static void a_cpus_and_a_devices_bytes_are_never_both_dirty(void **state)
-{
-	(void)state;
-	over_all(check_never_both);
-}
-
+/* Where all of the memory is synced; a range's operations are issued for those that need them. */
 static void check_no_destruction(const struct one *one)
 {
-	if (one->now.cpu_dirty)
-		assert_false(one->plan.start & METAL_SHM_DIR_DEV_W);
-	if (one->now.device_dirty && one->plan.end)
-		assert_true(one->plan.start & METAL_SHM_DIR_DEV_W);
+	const struct shm__question *q = &one->q;
+
+	if (q->ranged || q->coherent)
+		return;
+	if (reads_in(one))
+		assert_false(q->in.cpu || q->out.cpu);
+	if (one->plan.end && !reads_in(one))
+		assert_false(q->in.device || q->out.device);
+	if (one->plan.end)
+		assert_false(q->out.busy);
 }
 
 static void no_operation_destroys_anybodys_bytes(void **state)
@@ -74,11 +89,13 @@ static void no_operation_destroys_anybodys_bytes(void **state)
 
 static void check_cpu_sees(const struct one *one)
 {
-	if (one->coherent || !is_cpu(one->taker))
+	if (one->q.coherent || !is_cpu(one) || one->plan.refusal)
 		return;
-	assert_int_equal(!!(one->plan.start & METAL_SHM_DIR_DEV_W), one->now.device_dirty);
 	assert_int_equal(one->plan.end, 0);
-	assert_false(one->plan.after.device_dirty);
+	if (one->q.in.device)
+		assert_true(reads_in(one));
+	else if (!one->q.paranoid)
+		assert_int_equal(one->plan.start, 0);
 }
 
 static void a_cpu_sees_what_a_device_wrote_and_pays_only_then(void **state)
@@ -89,12 +106,13 @@ static void a_cpu_sees_what_a_device_wrote_and_pays_only_then(void **state)
 
 static void check_device_sees(const struct one *one)
 {
-	if (one->coherent || one->taker != METAL_SHM_ACCESS_DMA)
+	if (one->q.coherent || one->q.taker != METAL_SHM_ACCESS_DMA || one->plan.refusal)
 		return;
-	assert_int_equal(!!(one->plan.end & METAL_SHM_DIR_DEV_R), one->now.cpu_dirty);
-	assert_false(one->plan.after.cpu_dirty);
-	if (!one->now.cpu_dirty)
-		assert_int_equal(one->plan.start, 0);
+	if (one->q.in.cpu)
+		assert_true(one->plan.end & R);
+	else if (!one->q.paranoid)
+		assert_int_equal(one->plan.start | one->plan.end, 0);
+	assert_false(reads_in(one));
 }
 
 static void a_device_sees_what_a_cpu_wrote_and_pays_only_then(void **state)
@@ -103,12 +121,32 @@ static void a_device_sees_what_a_cpu_wrote_and_pays_only_then(void **state)
 	over_all(check_device_sees);
 }
 
+static void check_refusal(const struct one *one)
+{
+	const struct shm__question *q = &one->q;
+	bool writes = q->taker == SHM__PROGRAM || (q->dir & W);
+	bool start = q->in.device && q->taker != METAL_SHM_ACCESS_DMA;
+	bool destroys_cpu = start && (q->in.cpu || q->out.cpu);
+	bool destroys_device = !is_cpu(one) && q->in.cpu &&
+			       (q->out.busy || (!start && (q->in.device || q->out.device)));
+	bool mixes = is_cpu(one) && writes && q->out.busy;
+
+	assert_int_equal(one->plan.refusal != 0,
+			 !q->coherent && !q->ranged && (destroys_cpu || destroys_device || mixes));
+	if (one->plan.refusal)
+		assert_int_equal(one->plan.start | one->plan.end, 0);
+}
+
+static void what_would_destroy_is_refused_and_nothing_else(void **state)
+{
+	(void)state;
+	over_all(check_refusal);
+}
+
 static void check_end_after_start(const struct one *one)
 {
-	if (one->plan.end && !one->now.started)
+	if (one->plan.end && !one->q.started)
 		assert_true(one->plan.start != 0);
-	if (one->plan.start || one->plan.end)
-		assert_true(one->plan.after.started);
 }
 
 static void no_end_comes_before_any_start(void **state)
@@ -119,10 +157,13 @@ static void no_end_comes_before_any_start(void **state)
 
 static void check_unknown(const struct one *one)
 {
-	if (one->coherent || one->taker != METAL_SHM_ACCESS_UNKNOWN)
+	const struct shm__question *q = &one->q;
+
+	if (q->coherent || q->taker != METAL_SHM_ACCESS_UNKNOWN || one->plan.refusal)
 		return;
-	assert_true(one->plan.end & METAL_SHM_DIR_DEV_R);
-	assert_int_equal(!!(one->plan.start & METAL_SHM_DIR_DEV_W), one->now.device_dirty);
+	assert_int_equal(reads_in(one), q->in.device);
+	if (q->ranged || (!q->out.device && !q->out.busy))
+		assert_true(one->plan.end & R);
 }
 
 static void nothing_is_elided_for_an_unknown_device(void **state)
@@ -131,30 +172,10 @@ static void nothing_is_elided_for_an_unknown_device(void **state)
 	over_all(check_unknown);
 }
 
-static void check_writer_dirties(const struct one *one)
-{
-	bool writes = one->dir & METAL_SHM_DIR_DEV_W;
-
-	if (one->coherent)
-		return;
-	if (is_cpu(one->taker))
-		assert_int_equal(one->plan.after.cpu_dirty, writes || one->now.cpu_dirty);
-	else if (one->taker == METAL_SHM_ACCESS_DMA)
-		assert_int_equal(one->plan.after.device_dirty, writes || one->now.device_dirty);
-	else
-		assert_int_equal(one->plan.after.device_dirty, writes);
-}
-
-static void writing_dirties_the_writers_side(void **state)
-{
-	(void)state;
-	over_all(check_writer_dirties);
-}
-
 static void check_coherent(const struct one *one)
 {
-	if (one->coherent)
-		assert_true(!one->plan.start && !one->plan.end);
+	if (one->q.coherent)
+		assert_int_equal(one->plan.start | one->plan.end | one->plan.refusal, 0);
 }
 
 static void coherent_memory_needs_nothing(void **state)
@@ -163,31 +184,47 @@ static void coherent_memory_needs_nothing(void **state)
 	over_all(check_coherent);
 }
 
-static void check_end_direction(const struct one *one)
+static void check_directions(const struct one *one)
 {
 	if (one->plan.end)
-		assert_int_equal(!!(one->plan.end & METAL_SHM_DIR_DEV_W),
-				 !!(one->dir & METAL_SHM_DIR_DEV_W));
+		assert_int_equal(!!(one->plan.end & W), !!(one->q.dir & W));
+	if (reads_in(one) && is_cpu(one))
+		assert_int_equal(!!(one->plan.start & R), !!(one->q.dir & W));
 }
 
-static void an_end_names_what_the_device_will_do(void **state)
+static void an_operation_names_what_comes_after_it(void **state)
 {
 	(void)state;
-	over_all(check_end_direction);
+	over_all(check_directions);
+}
+
+static void check_paranoid(const struct one *one)
+{
+	const struct shm__question *q = &one->q;
+	bool dirty = q->in.cpu || q->in.device || q->out.cpu || q->out.device;
+
+	if (q->paranoid && !q->coherent && !dirty)
+		assert_true(is_cpu(one) ? reads_in(one) : one->plan.end & R);
+}
+
+static void the_paranoid_leave_nothing_harmless_out(void **state)
+{
+	(void)state;
+	over_all(check_paranoid);
 }
 
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_cpus_and_a_devices_bytes_are_never_both_dirty),
 		cmocka_unit_test(no_operation_destroys_anybodys_bytes),
 		cmocka_unit_test(a_cpu_sees_what_a_device_wrote_and_pays_only_then),
 		cmocka_unit_test(a_device_sees_what_a_cpu_wrote_and_pays_only_then),
+		cmocka_unit_test(what_would_destroy_is_refused_and_nothing_else),
 		cmocka_unit_test(no_end_comes_before_any_start),
 		cmocka_unit_test(nothing_is_elided_for_an_unknown_device),
-		cmocka_unit_test(writing_dirties_the_writers_side),
 		cmocka_unit_test(coherent_memory_needs_nothing),
-		cmocka_unit_test(an_end_names_what_the_device_will_do),
+		cmocka_unit_test(an_operation_names_what_comes_after_it),
+		cmocka_unit_test(the_paranoid_leave_nothing_harmless_out),
 	};
 
 	return shm_test_main(argc, argv, tests, SHM_TEST_COUNT(tests));

@@ -187,14 +187,21 @@ static void nothing_streams_without_a_start(void **state)
 	metal_shm_free(shm, NULL);
 }
 
-static void a_part_from_elsewhere_than_the_first_byte_is_refused(void **state)
+static void a_part_from_elsewhere_than_the_first_byte_is_copied_or_refused(void **state)
 {
 	struct bench *b = *state;
 	struct metal_generic_shm *shm = next_frame(b), *part = metal_shm_sub(shm, 16, 64, 0);
+	struct metal_generic_shm *strict = metal_shm_sub(shm, 16, 64, METAL_SHM_SUB_NO_COPY);
+	struct metal_generic_shm *view = metal_shm_attach(part, b->camera);
 
-	assert_null(metal_shm_attach(part, b->camera));
+	assert_int_equal(metal_shm_view_mode(view), METAL_SHM_VIEW_SHADOW);
+	assert_null(metal_shm_attach(strict, b->camera));
 	assert_int_equal(errno, ENOTSUP);
-	assert_reason("first byte");
+	assert_reason("forbids");
+	metal_shm_detach(view, b->camera);
+	assert_null(metal_shm_attach(strict, b->camera));
+	assert_reason("takes no part of a buffer");
+	metal_shm_free(strict, NULL);
 	metal_shm_free(part, NULL);
 	metal_shm_free(shm, NULL);
 }
@@ -398,7 +405,7 @@ int main(int argc, char **argv)
 		CASE(buffers_smaller_than_the_frames_are_told_apart),
 		CASE(work_is_for_outputs),
 		CASE(nothing_streams_without_a_start),
-		CASE(a_part_from_elsewhere_than_the_first_byte_is_refused),
+		CASE(a_part_from_elsewhere_than_the_first_byte_is_copied_or_refused),
 		CASE(memory_that_is_no_dmabuf_is_refused),
 		CASE(more_buffers_than_v4l2_has_are_enospc),
 		CASE(a_poll_descriptor_and_dispatch_serve_a_loop),

@@ -40,6 +40,9 @@ enum metal_shm_access {
 	METAL_SHM_ACCESS_CPU_USER, /**< the CPU in user space (PoCL, a software camera) */
 };
 
+/** metal_shm_constraints: a memory from its first byte; a part that begins elsewhere it can't use. */
+#define METAL_SHM_NEEDS_WHOLE (1u << 0)
+
 /** What a device needs of memory. A field left 0 needs nothing. */
 struct metal_shm_constraints {
 	uint32_t struct_size;
@@ -51,7 +54,9 @@ struct metal_shm_constraints {
 	uint64_t size_alignment;     /**< bytes */
 	uint64_t trial_size;         /**< bytes that its trial operation needs at least */
 	uint32_t max_segments;       /**< 1: contiguous as the device sees it */
-	uint32_t reserved;
+	uint32_t flags;              /**< METAL_SHM_NEEDS_* */
+	/** What its views will answer: where it isn't known before, a part may be copied in vain. */
+	enum metal_shm_access access;
 };
 
 /** metal_shm_layout: planes follow one another without a gap, as in V4L2's single-planar formats. */
@@ -74,7 +79,10 @@ struct metal_shm_layout {
 	size_t modifier_count;
 };
 
-/** What is attached. Valid from attach to the end of detach. */
+/**
+ * What is attached. Valid from attach to the end of detach. Memory and range are what the device works
+ * on: for a part that it can't use where it is, another memory, which the core copies to and from.
+ */
 struct metal_shm_attachment {
 	struct metal_generic_shm *shm;         /**< the view itself */
 	const struct metal_shm_memory *memory; /**< the whole memory */
@@ -116,7 +124,8 @@ struct metal_shm_device_ops {
 	void (*unmap)(struct metal_device *dev, struct metal_shm_memory *memory, void *address,
 		      size_t length);
 	/**
-	 * Cache maintenance of the whole memory at least of @p range: before the CPU touches it
+	 * Cache maintenance of @p range, or of all of the memory where properties.sync_granule is 0
+	 * (then @p range is all of it); else what is synced may exceed it by less than a granule: before the CPU touches it
 	 * (@p dir _DEV_W: devices wrote it; _DEV_R: the CPU will write) and after (_DEV_R: the CPU
 	 * wrote). Both or neither; absent: none is ever needed. Called with the buffer locked.
 	 */

@@ -54,6 +54,10 @@ struct metal_shm_stats {
 	uint64_t trials;       /**< sources tried with a device */
 	uint64_t refusals;     /**< of these, refused */
 	uint64_t misuse;       /**< misuses of void calls */
+	uint64_t ranged;       /**< of starts and ends, those of some bytes only */
+	uint64_t
+		bytes_out; /**< of bytes_copied, from a part to the memory that its device works on */
+	uint64_t bytes_back; /**< of bytes_copied, from there to the part */
 };
 
 /**
@@ -81,6 +85,16 @@ int metal_shm_buffer_stats(const struct metal_generic_shm *shm, struct metal_shm
  * @return 0; -EINVAL
  */
 int metal_shm_device_stats(const struct metal_device *dev, struct metal_shm_stats *ret);
+
+/**
+ * Leave no cache operation out that destroys nothing, needed or not.
+ *
+ * To find out whether an elided one is to blame, and what eliding saves. For the whole process, from the
+ * next hand-over on; any thread may call it.
+ *
+ * @param paranoid  whether; false at first
+ */
+void metal_shm_set_paranoid(bool paranoid);
 
 /**
  * Say where a buffer's memory came from and why, which sources were refused and who holds it.

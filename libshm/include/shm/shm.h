@@ -208,8 +208,10 @@ struct metal_generic_shm *metal_shm_wrap(void *address, size_t size,
 /**
  * Make a part: a handle for a range of a buffer or part.
  *
- * The part keeps its parent's memory alive. In this version ownership moves for whole buffers: to
- * hand a part over is to hand its whole buffer over, so a conflicting use of another part waits.
+ * The part keeps its parent's memory alive, and has its own ownership: it is handed over and taken back
+ * without the bytes beside it, and parts may overlap. A device that can't work on just the part (its
+ * alignment, or caches that can only be synced for the whole buffer) gets a copy of it at each hand-over,
+ * unless METAL_SHM_SUB_NO_COPY forbids that: see metal_shm_view_mode().
  *
  * @param shm     any handle
  * @param offset  bytes from the start of @p shm's range; any alignment
@@ -221,7 +223,7 @@ struct metal_generic_shm *metal_shm_wrap(void *address, size_t size,
 struct metal_generic_shm *metal_shm_sub(struct metal_generic_shm *shm, size_t offset, size_t size,
 					uint32_t flags);
 
-/** metal_shm_sub(): attaching the part must never be served by a copy. */
+/** metal_shm_sub(): attaching the part fails (ENOTSUP) where the device could only be served by a copy. */
 #define METAL_SHM_SUB_NO_COPY (1u << 0)
 
 /**
@@ -306,6 +308,22 @@ void *metal_shm_map(struct metal_generic_shm *shm, int prot);
 int metal_shm_unmap(struct metal_generic_shm *shm, int prot);
 
 /**
+ * Say what the program wrote.
+ *
+ * Without it everything counts as written that the program owned and had mapped for writing. From the
+ * first report on, until bytes of the handle change hands or are written back, only what was reported
+ * counts in them: copies and cache operations are made for no more. A write that is not reported then
+ * may be lost. Any thread may call it.
+ *
+ * @param shm     any handle whose bytes the program owns
+ * @param offset  bytes from the start of @p shm's range
+ * @param length  bytes, from 0 (nothing was written) to metal_shm_size(shm) - offset
+ * @return 0; -EINVAL not a handle; -ERANGE outside the handle; -EBUSY a device has some of the bytes (the
+ *         reason names it), nothing changed; -ENOMEM
+ */
+int metal_shm_wrote(struct metal_generic_shm *shm, size_t offset, size_t length);
+
+/**
  * Hand bytes to a device.
  *
  * After it the CPU may read (@p dir _DEV_R) or may not touch them at all. Writes back what the CPU
@@ -318,8 +336,10 @@ int metal_shm_unmap(struct metal_generic_shm *shm, int prot);
  * @param dev  a device that @p shm is attached to
  * @param dir  what the device will do
  * @return 0; -EINVAL; -ENOTCONN not attached; -EACCES @p dir writes memory that was imported
- *         read-only; -EIO a holder failed and its bytes are undefined; -ENODEV the device is gone; or
- *         the error of the cache operation
+ *         read-only; -EIO a holder failed and its bytes are undefined; -ENODEV the device is gone;
+ *         -EBUSY the source can only sync all of the memory, or a line of the cache, and another owner's
+ *         bytes in it would be destroyed (the reason says whose), or 7 devices have work on the bytes;
+ *         -ENOMEM; or the error of the cache operation. Nothing changed then
  */
 int metal_shm_sync_for_device(struct metal_generic_shm *shm, struct metal_device *dev,
 			      enum metal_shm_dir dir);
@@ -348,7 +368,8 @@ int metal_shm_sync_for_device_timeout(struct metal_generic_shm *shm, struct meta
  * @param dir  the device accesses that end: _DEV_W leaves readers in place
  * @return 0; -EINVAL not a handle, not a direction, or a holder keeps a write not named in @p dir;
  *         -EIO the holder failed, its bytes are undefined (reported once); -ENODEV it is gone,
- *         likewise; or the error of the cache operation
+ *         likewise; -EBUSY as in metal_shm_sync_for_device(); -ENOMEM; or the error of the cache
+ *         operation
  */
 int metal_shm_sync_for_cpu(struct metal_generic_shm *shm, enum metal_shm_dir dir);
 
@@ -429,6 +450,8 @@ struct metal_shm_properties {
 	uint64_t granularity;        /**< bytes that sizes are rounded up to; 0 unknown */
 	uint64_t alignment;          /**< bytes that its start is aligned to; 0 unknown */
 	uint64_t free_space;         /**< bytes left in the source; 0 unknown */
+	uint64_t
+		sync_granule; /**< bytes to whose multiples a cache operation can be limited; 0: to all */
 };
 
 /**

@@ -111,7 +111,9 @@ static int import_memory(int fd, size_t size, bool dmabuf, struct metal_generic_
 	shm__mutex_lock(&(*ret_shm)->root->lock);
 	(*ret_shm)->root->shared = true;
 	(*ret_shm)->root->read_only = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
-	(*ret_shm)->root->coherence.device_dirty = dmabuf;
+	if (dmabuf)
+		shm__range_at(&(*ret_shm)->root->ranges, 0)->flags |= SHM__DEV_DIRTY;
+	(*ret_shm)->root->device_dirty = dmabuf;
 	shm__mutex_unlock(&(*ret_shm)->root->lock);
 	return 0;
 close_fd:

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <shm/device.h>
 
@@ -16,6 +17,9 @@
 
 /* Long enough for a refusal that lists every source with what it failed. */
 #define ERROR_TEXT_SIZE 2048
+
+/* Where the kernel doesn't tell the cache's line: longer than most have is safe. */
+#define LIKELY_LINE 128
 
 static _Thread_local char error_text[ERROR_TEXT_SIZE];
 
@@ -63,6 +67,28 @@ int64_t shm__os_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+uint32_t shm__os_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint32_t)now.tv_sec * 1000u + (uint32_t)(now.tv_nsec / 1000000);
+}
+
+size_t shm__os_cache_line(void)
+{
+	static _Atomic size_t line;
+	size_t known = atomic_load_explicit(&line, memory_order_relaxed);
+	long told;
+
+	if (known)
+		return known;
+	told = sysconf(_SC_LEVEL1_DCACHE_LINESIZE);
+	known = told > 0 ? (size_t)told : LIKELY_LINE;
+	atomic_store_explicit(&line, known, memory_order_relaxed);
+	return known;
 }
 
 char *shm__os_error_text(size_t *ret_size)

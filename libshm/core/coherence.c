@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What caches may hold of each range, and the operations that a change of hands issues. All under the
+ * memory's lock.
+ */
+#include "core.h"
+
+atomic_bool shm__paranoid;
+
+void metal_shm_set_paranoid(bool paranoid)
+{
+	atomic_store(&shm__paranoid, paranoid);
+}
+
+bool shm__is_coherent(const struct shm__root *root)
+{
+	return root->properties.coherent == METAL_SHM_YES || !root->src->ops->sync_for_cpu;
+}
+
+/* The program's own writes can't be seen: it could, where it owned the bytes and had them mapped. */
+static bool may_be_written(const struct shm__root *root, const struct shm__range *range)
+{
+	unsigned flags = range->flags;
+
+	if (!(flags & SHM__OWNED) || (flags & SHM__DEV_DIRTY))
+		return false;
+	return (flags & SHM__WRITTEN) || (root->shared && !(flags & SHM__REPORTED));
+}
+
+static bool cpu_dirty(const struct shm__root *root, const struct shm__range *range)
+{
+	return (range->flags & SHM__CPU_DIRTY) || may_be_written(root, range);
+}
+
+/* A device may be writing these bytes now. */
+static bool writes_now(const struct shm__range *range)
+{
+	for (unsigned i = 0; i < range->holders; i++)
+		if ((range->holder[i].dir & METAL_SHM_DIR_DEV_W) &&
+		    (range->holder[i].pending || (range->holder[i].dir & SHM__BUSY)))
+			return !range->newest;
+	return false;
+}
+
+/* And past the CPU's cache. */
+bool shm__busy_writer(const struct shm__range *range)
+{
+	return (range->flags & SHM__DEV_DIRTY) && writes_now(range);
+}
+
+static void look(struct shm__root *root, size_t start, size_t end, struct shm__dirt *ret)
+{
+	if (start >= end)
+		return;
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		ret->cpu |= cpu_dirty(root, range);
+		ret->device |= (range->flags & SHM__DEV_DIRTY) != 0;
+		ret->busy |= shm__busy_writer(range);
+	}
+}
+
+/* With no device's bytes anywhere nothing can be destroyed, and all the rest needn't be looked at. */
+static void look_around(struct shm__root *root, size_t start, size_t end, struct shm__question *q)
+{
+	look(root, 0, start, &q->out);
+	look(root, end, root->size, &q->out);
+	root->device_dirty = q->in.device || q->out.device;
+}
+
+/* Put down what the program may have written as a CPU's writes, before who owned the bytes changes. */
+void shm__note_writes(struct shm__root *root, size_t start, size_t end)
+{
+	bool counted = false;
+
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		if (!may_be_written(root, range))
+			continue;
+		if (root->shadows && !counted)
+			root->changes++;
+		counted = true;
+		range->flags |= SHM__CPU_DIRTY;
+		range->changed = root->shadows ? root->changes : 0;
+		if (range->flags & SHM__REPORTED)
+			range->flags &= ~SHM__WRITTEN;
+	}
+}
+
+static void read_in(struct shm__root *root, size_t start, size_t end, size_t from, size_t to)
+{
+	SHM__EACH_RANGE(range, &root->ranges, start, end)
+		if ((range->start >= from && range->end <= to) || !shm__busy_writer(range))
+			range->flags &= ~SHM__DEV_DIRTY;
+}
+
+/*
+ * What the program reported is written back too; what it writes from now on it reports anew. A device
+ * that is writing by the CPU goes on, but for those whose bytes are just being taken.
+ */
+static void written_back(struct shm__root *root, size_t start, size_t end, size_t from, size_t to)
+{
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		range->flags &= ~(SHM__WRITTEN | SHM__REPORTED);
+		if ((range->start >= from && range->end <= to) || !writes_now(range))
+			range->flags &= ~SHM__CPU_DIRTY;
+		if ((range->flags & SHM__OWNED) && range->mapped)
+			range->flags |= SHM__WRITTEN;
+	}
+}
+
+static int start_one(struct shm__root *root, size_t start, size_t end, unsigned dir)
+{
+	const struct metal_shm_range range = { start, end - start };
+	int error = root->src->ops->sync_for_cpu(root->src, &root->memory, &range,
+						 (enum metal_shm_dir)dir);
+
+	if (error)
+		return error;
+	root->started = true;
+	shm__count(root, root->src, SHM__STARTS, 1);
+	return 0;
+}
+
+static int end_one(struct shm__root *root, size_t start, size_t end, unsigned dir)
+{
+	const struct metal_shm_range range = { start, end - start };
+	int error = root->src->ops->sync_for_device(root->src, &root->memory, &range,
+						    (enum metal_shm_dir)dir);
+
+	if (!error)
+		shm__count(root, root->src, SHM__ENDS, 1);
+	return error;
+}
+
+static int issue_whole(struct shm__root *root, const struct shm__plan *plan, size_t start,
+		       size_t end)
+{
+	int error = 0;
+
+	if (plan->start)
+		error = start_one(root, 0, root->memory.size, plan->start);
+	if (!error && (plan->start & METAL_SHM_DIR_DEV_W))
+		read_in(root, 0, root->size, start, end);
+	if (error || !plan->end)
+		return error;
+	error = end_one(root, 0, root->memory.size, plan->end);
+	if (error)
+		return error;
+	/* before the record of it goes: a shadow has to hear of what the program wrote */
+	shm__note_writes(root, 0, root->size);
+	written_back(root, 0, root->size, start, end);
+	return 0;
+}
+
+/* Up to where ranges from here on are dirty in the way that the operation is for. */
+static size_t run_of(struct shm__root *root, size_t start, size_t end, unsigned end_dir, bool all)
+{
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		bool dirty =
+			end_dir ? cpu_dirty(root, range) : (range->flags & SHM__DEV_DIRTY) != 0;
+
+		if (!dirty && !all)
+			return range->start > start ? range->start : start;
+	}
+	return end;
+}
+
+static int issue_ranged(struct shm__root *root, const struct shm__plan *plan, size_t start,
+			size_t end, bool all)
+{
+	size_t at, to;
+	int error = 0;
+
+	if (plan->start == METAL_SHM_DIR_DEV_R)
+		error = start_one(root, start, end, plan->start);
+	for (at = start; !error && (plan->start & METAL_SHM_DIR_DEV_W) && at < end;) {
+		to = run_of(root, at, end, 0, all);
+		if (to == at) {
+			at = shm__range_at(&root->ranges, at)->end;
+			continue;
+		}
+		error = start_one(root, at, to, plan->start);
+		if (!error)
+			read_in(root, at, to, at, to);
+		shm__count(root, root->src, SHM__RANGED, 1);
+		at = to;
+	}
+	for (at = start; !error && plan->end && at < end;) {
+		to = run_of(root, at, end, plan->end, all);
+		if (to == at) {
+			at = shm__range_at(&root->ranges, at)->end;
+			continue;
+		}
+		error = end_one(root, at, to, plan->end);
+		if (!error) {
+			shm__note_writes(root, at, to);
+			written_back(root, at, to, start, end);
+		}
+		shm__count(root, root->src, SHM__RANGED, 1);
+		at = to;
+	}
+	return error;
+}
+
+/* Bytes of a range and when, for a reason: whoever may write where an operation would reach. */
+static int refuse(struct shm__root *root, enum shm__refusal refusal, size_t start, size_t end)
+{
+	SHM__EACH_RANGE(range, &root->ranges, 0, root->size) {
+		bool outside = range->start < start || range->end > end;
+
+		if (refusal == SHM__START_DESTROYS && cpu_dirty(root, range))
+			return shm__error(
+				EBUSY,
+				"%s syncs only all of its memory, and the CPU wrote bytes %zu to %zu",
+				root->src->name, range->start, range->end);
+		if (refusal == SHM__END_DESTROYS && (range->flags & SHM__DEV_DIRTY))
+			return shm__error_held(root, range, EBUSY,
+					       "the memory can only be synced as a whole: ");
+		if (refusal == SHM__STILL_WRITES && outside && shm__busy_writer(range))
+			return shm__error_held(root, range, EBUSY,
+					       "the memory can only be synced as a whole: ");
+	}
+	return shm__error(EBUSY, "%s syncs only all of its memory", root->src->name);
+}
+
+/*
+ * The operations that make the bytes [start, end) right for who takes them: nothing, some ranges, or
+ * all. The ranges begin and end there.
+ */
+int shm__prepare(struct shm__root *root, size_t start, size_t end, unsigned taker,
+		 enum metal_shm_dir dir)
+{
+	struct shm__question q = {
+		.taker = taker,
+		.dir = dir,
+		.started = root->started,
+		.ranged = root->properties.sync_granule != 0,
+		.coherent = shm__is_coherent(root),
+		.paranoid = atomic_load_explicit(&shm__paranoid, memory_order_relaxed),
+	};
+	struct shm__plan plan = { 0 };
+	bool all = q.paranoid || taker == METAL_SHM_ACCESS_UNKNOWN;
+
+	if (!q.coherent) {
+		look(root, start, end, &q.in);
+		if (!q.ranged && root->device_dirty && root->ranges.count > 1)
+			look_around(root, start, end, &q);
+		plan = shm__decide(&q);
+	}
+	if (plan.refusal)
+		return refuse(root, plan.refusal, start, end);
+	if (!plan.start && !plan.end) {
+		shm__count(root, root->src, SHM__ELIDED, 1);
+		return 0;
+	}
+	return q.ranged ? issue_ranged(root, &plan, start, end, all)
+			: issue_whole(root, &plan, start, end);
+}
+
+/* Write back what a CPU may have written, without handing anything over. */
+int shm__settle_locked(struct shm__root *root)
+{
+	struct shm__dirt dirt = { 0 };
+	int error;
+
+	if (shm__is_coherent(root))
+		return 0;
+	look(root, 0, root->size, &dirt);
+	error = dirt.cpu ? shm__prepare(root, 0, root->size, METAL_SHM_ACCESS_DMA,
+					METAL_SHM_DIR_DEV_R)
+			 : 0;
+	/* nobody gave anything up: a device that is writing by the CPU goes on */
+	SHM__EACH_RANGE(range, &root->ranges, 0, root->size)
+		if (writes_now(range) && !(range->flags & SHM__DEV_DIRTY))
+			range->flags |= SHM__CPU_DIRTY;
+	return error;
+}
+
+int metal_shm_settle(struct metal_generic_shm *shm)
+{
+	int error = shm__handle_alive(shm);
+
+	if (error)
+		return error;
+	shm__mutex_lock(&shm->root->lock);
+	error = shm__settle_locked(shm->root);
+	shm__mutex_unlock(&shm->root->lock);
+	return error;
+}

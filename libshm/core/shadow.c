@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Shadows: a part whose device can't work on the memory itself works on another one, to which the part
+ * is copied before and from which it is copied back after. All under the lock of the memory that the
+ * part is of, but for what makes and ends a shadow.
+ */
+#include <string.h>
+
+#include "core.h"
+
+static bool starts_and_ends_at(const struct metal_generic_shm *shm, uint64_t granule)
+{
+	if (!granule || shm->offset % granule)
+		return false;
+	return shm->size % granule == 0 || shm->offset + shm->size == shm->root->size;
+}
+
+/* In place, unless the device can't reach the part, or its syncs would reach beyond it. */
+static bool in_place(const struct metal_generic_shm *shm, const struct metal_shm_constraints *want,
+		     const char **ret_why)
+{
+	const struct shm__root *root = shm->root;
+	uint64_t granule = root->properties.sync_granule;
+
+	if (!shm->offset && shm->size == root->size)
+		return true;
+	*ret_why = "takes no part of a buffer";
+	if (want->flags & METAL_SHM_NEEDS_WHOLE)
+		return false;
+	*ret_why = "needs an offset of another alignment";
+	if (want->address_alignment && shm->offset % want->address_alignment)
+		return false;
+	if (root->properties.coherent == METAL_SHM_YES || !root->src->ops->sync_for_cpu)
+		return true;
+	if (want->access == METAL_SHM_ACCESS_CPU_KERNEL ||
+	    want->access == METAL_SHM_ACCESS_CPU_USER)
+		return true;
+	*ret_why = "works past the CPU's cache, and the memory's source can't sync just this part";
+	return starts_and_ends_at(shm, granule);
+}
+
+int shm__choose_mode(const struct metal_generic_shm *shm, const struct metal_device *dev,
+		     const struct metal_shm_constraints *want, enum metal_shm_view_mode *ret_mode)
+{
+	const char *why = "";
+
+	*ret_mode = METAL_SHM_VIEW_IN_PLACE;
+	if (in_place(shm, want, &why))
+		return 0;
+	if (shm->flags & METAL_SHM_SUB_NO_COPY)
+		return shm__error(ENOTSUP, "METAL_SHM_SUB_NO_COPY forbids a copy, and %s %s",
+				  dev->name, why);
+	if (!shm->root->src->ops->map)
+		return shm__error(ENOTSUP,
+				  "%s %s, and %s memory can't be mapped by the CPU to copy it",
+				  dev->name, why, shm->root->src->name);
+	*ret_mode = METAL_SHM_VIEW_SHADOW;
+	return 0;
+}
+
+/* What the device takes of the memory it takes of another one of the same source, if that is like it. */
+static struct metal_generic_shm *allocate_alike(struct shm__root *root, size_t size,
+						metal_shm_type type)
+{
+	struct metal_generic_shm *shm = shm__allocate_more(size, root->src, 0);
+
+	if (!shm || !shm__require(&shm->root->properties, type, root->src->name, NULL))
+		return shm;
+	metal_shm_free(shm, NULL);
+	return NULL;
+}
+
+static struct metal_generic_shm *allocate(struct shm__root *root, size_t size,
+					  struct metal_device *dev, metal_shm_type type)
+{
+	struct metal_generic_shm *shm = allocate_alike(root, size, type);
+	struct metal_device *src;
+	char *why = NULL;
+
+	if (shm || shm__choose(size, NULL, &dev, 1, type, &src, &why))
+		return shm;
+	shm__os_free(why);
+	shm = shm__allocate(size, src, type);
+	shm__device_unref(src);
+	return shm;
+}
+
+/* Another memory for a part. With no lock but attach_lock. */
+int shm__shadow_make(struct metal_generic_shm *view, struct metal_device *dev,
+		     const struct metal_shm_constraints *want)
+{
+	metal_shm_type type = want->required;
+	struct shm__root *root = view->root, *copy;
+	int error;
+
+	if (root->properties.dmabuf == METAL_SHM_YES)
+		type |= METAL_SHM_DMABUF;
+	view->shadow = allocate(root, view->size, dev, type);
+	if (!view->shadow)
+		return shm__error(errno, "no memory to copy the part to: %s",
+				  metal_shm_last_error());
+	copy = view->shadow->root;
+	shm__mutex_lock(&copy->lock);
+	copy->ranges.store[0].flags = 0; /* never the program's */
+	error = shm__map_locked(copy, METAL_SHM_READ | METAL_SHM_WRITE);
+	shm__mutex_unlock(&copy->lock);
+	if (!error) {
+		shm__mutex_lock(&root->lock);
+		error = shm__map_locked(root, METAL_SHM_READ);
+		shm__mutex_unlock(&root->lock);
+	}
+	if (error)
+		metal_shm_free(view->shadow, NULL);
+	view->copied = SHM__NEVER;
+	return error;
+}
+
+static bool is_stale(const struct metal_generic_shm *view, const struct shm__range *range)
+{
+	return range->newest != view &&
+	       (view->copied == SHM__NEVER || range->changed > view->copied);
+}
+
+static bool any_stale(const struct metal_generic_shm *view)
+{
+	SHM__EACH_RANGE(range, &view->root->ranges, view->offset, view->offset + view->size)
+		if (is_stale(view, range))
+			return true;
+	return false;
+}
+
+static void copy_out(struct metal_generic_shm *view)
+{
+	struct shm__root *root = view->root, *copy = view->shadow->root;
+	char *to = copy->address;
+	uint64_t bytes = 0;
+
+	SHM__EACH_RANGE(range, &root->ranges, view->offset, view->offset + view->size) {
+		size_t start = range->start > view->offset ? range->start : view->offset;
+		size_t end = view->offset + view->size;
+
+		if (!is_stale(view, range))
+			continue;
+		end = range->end < end ? range->end : end;
+		memcpy(to + (start - view->offset), (char *)root->address + start, end - start);
+		bytes += end - start;
+	}
+	/* memory of a source that doesn't clear it shows its last user's bytes behind the part's end */
+	if (view->copied == SHM__NEVER)
+		memset(to + view->size, 0, copy->memory.size - view->size);
+	shm__count(root, view->dev, SHM__BYTES_OUT, bytes);
+	shm__count(root, view->dev, SHM__BYTES_COPIED, bytes);
+}
+
+/* Bring the shadow up to date and make it right for the device. The ranges end where the part does. */
+int shm__shadow_give(struct metal_generic_shm *view, enum metal_shm_dir dir)
+{
+	struct shm__root *root = view->root, *copy = view->shadow->root;
+	struct shm__range *all;
+	int error = 0;
+
+	shm__mutex_lock(&copy->lock);
+	all = shm__range_at(&copy->ranges, 0);
+	if (any_stale(view)) {
+		error = shm__prepare(root, view->offset, view->offset + view->size,
+				     METAL_SHM_ACCESS_CPU_USER, METAL_SHM_DIR_DEV_R);
+		if (!error)
+			error = shm__prepare(copy, 0, copy->size, METAL_SHM_ACCESS_CPU_USER,
+					     METAL_SHM_DIR_DEV_RW);
+		if (!error) {
+			copy_out(view);
+			all->flags |= SHM__CPU_DIRTY;
+			view->copied = root->changes;
+		}
+	}
+	if (!error)
+		error = shm__prepare(copy, 0, copy->size, view->view.access, dir);
+	if (!error && (dir & METAL_SHM_DIR_DEV_W))
+		all->flags |= shm__dirt_of(view->view.access);
+	shm__mutex_unlock(&copy->lock);
+	return error;
+}
+
+static int bring_home(struct shm__root *root, struct shm__range *range, size_t start, size_t end)
+{
+	struct metal_generic_shm *view = range->newest;
+	struct shm__root *copy = view->shadow->root;
+	bool current = !any_stale(view);
+	int error;
+
+	shm__mutex_lock(&copy->lock);
+	error = shm__prepare(copy, 0, copy->size, METAL_SHM_ACCESS_CPU_USER, METAL_SHM_DIR_DEV_R);
+	/* the device keeps the rest of the part, and may go on writing it */
+	if (!error && (view->offset < start || view->offset + view->size > end))
+		shm__range_at(&copy->ranges, 0)->flags |=
+			shm__dirt_of(view->view.access) & SHM__DEV_DIRTY;
+	if (!error)
+		memcpy((char *)root->address + range->start,
+		       (char *)copy->address + (range->start - view->offset),
+		       range->end - range->start);
+	shm__mutex_unlock(&copy->lock);
+	if (error)
+		return error;
+	range->newest = NULL;
+	range->flags |= SHM__CPU_DIRTY;
+	range->changed = ++root->changes;
+	if (current)
+		view->copied = root->changes;
+	shm__count(root, view->dev, SHM__BYTES_BACK, range->end - range->start);
+	shm__count(root, view->dev, SHM__BYTES_COPIED, range->end - range->start);
+	return 0;
+}
+
+/*
+ * Copy back what is newest in shadows, but for that of one view. The CPU may write the bytes of the
+ * memory: see shm__prepare(). The ranges begin and end there.
+ */
+int shm__shadows_home(struct shm__root *root, size_t start, size_t end,
+		      const struct metal_generic_shm *but)
+{
+	int error = 0;
+
+	if (!root->shadows)
+		return 0;
+	SHM__EACH_RANGE(range, &root->ranges, start, end)
+		if (!error && range->newest && range->newest != but)
+			error = bring_home(root, range, start, end);
+	return error;
+}
+
+bool shm__in_shadows(struct shm__root *root, size_t start, size_t end,
+		     const struct metal_generic_shm *but)
+{
+	if (!root->shadows)
+		return false;
+	SHM__EACH_RANGE(range, &root->ranges, start, end)
+		if (range->newest && range->newest != but)
+			return true;
+	return false;
+}
+
+/* Whether some bytes are nowhere else than in the view's shadow. */
+static bool only_in(const struct metal_generic_shm *view)
+{
+	SHM__EACH_RANGE(range, &view->root->ranges, view->offset, view->offset + view->size)
+		if (range->newest == view)
+			return true;
+	return false;
+}
+
+/* The view ends: what only its shadow has comes back, or its loss is the next owner's to hear. */
+void shm__shadow_leave(struct metal_generic_shm *view)
+{
+	struct shm__root *root = view->root;
+	size_t start = view->offset, end = start + view->size;
+	int error = 0;
+
+	if (only_in(view)) {
+		error = shm__ranges_cut(&root->ranges, start, end);
+		if (!error)
+			error = shm__prepare(root, start, end, METAL_SHM_ACCESS_CPU_USER,
+					     METAL_SHM_DIR_DEV_RW);
+	}
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		if (range->newest != view)
+			continue;
+		if (!error)
+			error = bring_home(root, range, start, end);
+		if (!error)
+			continue;
+		range->newest = NULL;
+		range->failed = error;
+	}
+	if (error)
+		shm__log(METAL_SHM_LOG_ERROR, "detach from %s: a part's bytes are lost: %s",
+			 view->dev->name, metal_shm_last_error());
+	if (!--root->shadows)
+		SHM__EACH_RANGE(range, &root->ranges, 0, root->size)
+			range->changed = 0;
+	shm__ranges_join(&root->ranges, 0, root->size);
+}
