@@ -17,19 +17,28 @@
  * Cache operations of the whole memory would write an old line over the word, or lose a new one. They
  * are made for devices that go past the cache, unless it is known that none is needed.
  */
-static int check_parties(const struct shm__root *root)
+static int check_parties(struct shm__root *root)
 {
-	if (root->properties.coherent == METAL_SHM_YES || root->properties.cached == METAL_SHM_NO)
+	struct metal_generic_shm *view;
+
+	if (shm__is_coherent(root) || root->properties.cached == METAL_SHM_NO)
 		return 0;
-	for (const struct metal_generic_shm *view = root->views; view; view = view->next)
-		if (view->view.access != METAL_SHM_ACCESS_CPU_KERNEL &&
-		    view->view.access != METAL_SHM_ACCESS_CPU_USER)
+	RB_FOREACH(view, shm__view_tree, &root->views)
+		if (!view->shadow && (shm__dirt_of(view->view.access) & SHM__DEV_DIRTY))
 			return shm__error(
 				ENOTSUP,
 				"the memory is attached to %s and not known to be coherent "
 				"with it: keep the lock in memory of its own",
 				view->dev->name);
 	return 0;
+}
+
+static bool is_writable(struct shm__root *root, size_t start)
+{
+	SHM__EACH_RANGE(range, &root->ranges, start, start + METAL_SHM_LOCK_SIZE)
+		if (!range->mapped)
+			return false;
+	return true;
 }
 
 static int find_word(struct metal_generic_shm *shm, size_t offset, bool take,
@@ -46,7 +55,7 @@ static int find_word(struct metal_generic_shm *shm, size_t offset, bool take,
 				  offset, shm->size);
 	root = shm->root;
 	shm__mutex_lock(&root->lock);
-	if (root->map_users[1])
+	if (is_writable(root, shm->offset + offset))
 		address = (char *)root->address + shm->offset + offset;
 	if (!address)
 		error = shm__error(EINVAL, "map the memory for writing before its locks are used");
