@@ -44,7 +44,8 @@ class Workplace:
         with open(os.path.join(self.build, 'meson-info', 'intro-tests.json'),
                   encoding='utf-8') as file:
             self.programs = {test['name']: test['cmd'] for test in json.load(file)
-                             if any(suite.endswith(':unit') for suite in test['suite'])}
+                             if any(suite.endswith(':unit') for suite in test['suite']) and
+                             not any(suite.endswith(':long') for suite in test['suite'])}
 
     def _run(self, argv):
         answer = subprocess.run(argv, check=False, text=True, stdin=subprocess.DEVNULL,
