@@ -48,17 +48,25 @@ static void add_device(struct metal_device *devs[], size_t *n, struct metal_devi
 	devs[(*n)++] = dev;
 }
 
-/* Whom to dispatch while waiting: the holders, and a pool's other devices, so that none starves. */
-static size_t devices_to_wait_for(struct shm__root *root, const struct shm__turn *turn,
-				  struct metal_device *devs[])
+static size_t holders_of(struct shm__root *root, const struct shm__turn *turn,
+			 struct metal_device *devs[])
 {
-	struct metal_device *const *others;
-	size_t n = 0, count;
+	size_t n = 0;
 
 	SHM__EACH_RANGE(range, &root->ranges, turn->start, turn->end)
 		for (unsigned i = 0; i < range->holders; i++)
 			if (stands_against(root, &range->holder[i], turn))
 				add_device(devs, &n, root->slots[range->holder[i].slot].dev);
+	return n;
+}
+
+/* Whom to dispatch while waiting: the holders, and a pool's other devices, so that none starves. */
+static size_t devices_to_wait_for(struct shm__root *root, const struct shm__turn *turn,
+				  struct metal_device *devs[])
+{
+	struct metal_device *const *others;
+	size_t n = holders_of(root, turn, devs), count;
+
 	if (root->pool) {
 		count = shm__pool_devices(root->pool, &others);
 		for (size_t i = 0; i < count; i++)
@@ -95,6 +103,24 @@ static int too_late(struct shm__root *root, const struct shm__turn *turn)
 	return shm__error(ETIMEDOUT, "%s still has the buffer (bytes %zu to %zu, for %u ms)",
 			  root->slots[holder->slot].dev->name, range->start, range->end,
 			  shm__os_now_ms() - holder->since_ms);
+}
+
+/* A device that was given bytes until further notice is told that somebody waits for them. */
+static int recall(struct shm__root *root, const struct shm__turn *turn)
+{
+	const struct metal_shm_range range = { turn->start, turn->end - turn->start };
+	struct metal_device *devs[SHM__MAX_DEVICES];
+	size_t n = holders_of(root, turn, devs);
+	int error = 0;
+
+	shm__mutex_unlock(&root->lock);
+	for (size_t i = 0; i < n; i++) {
+		if (!error && devs[i]->ops->recall)
+			error = devs[i]->ops->recall(devs[i], &root->memory, &range);
+		shm__device_unref(devs[i]);
+	}
+	shm__mutex_lock(&root->lock);
+	return error;
 }
 
 /* Wait once, unlocked, until something may have changed. The ranges may be others afterwards. */
@@ -167,7 +193,7 @@ static int wait_fences(struct shm__root *root, const struct shm__turn *turn,
 int shm__wait_long(struct shm__root *root, const struct shm__turn *turn,
 		   struct shm__deadline *deadline)
 {
-	int error = 0;
+	int error = anyone(root, turn) ? recall(root, turn) : 0;
 
 	do {
 		while (!error && anyone(root, turn))

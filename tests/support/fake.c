@@ -280,6 +280,19 @@ static int importer_give(struct metal_device *dev, struct metal_shm_view *view,
 	return 0;
 }
 
+static int importer_recall(struct metal_device *dev, const struct metal_shm_memory *memory,
+			   const struct metal_shm_range *range)
+{
+	struct fake_importer *importer = importer_of(dev);
+
+	(void)memory;
+	(void)range;
+	if (importer->fail_recall)
+		return metal_shm_set_error(-importer->fail_recall, "told to fail");
+	NOTE(importer, "C", 0);
+	return 0;
+}
+
 static void importer_close(struct metal_device *dev)
 {
 	struct fake_importer *importer = importer_of(dev);
@@ -306,6 +319,7 @@ static const struct metal_shm_device_ops giver_ops = {
 	.attach = importer_attach,
 	.detach = importer_detach,
 	.give = importer_give,
+	.recall = importer_recall,
 	.poll_handle = importer_poll_handle,
 	.dispatch = importer_dispatch,
 	.close = importer_close,

@@ -21,13 +21,13 @@ struct fake_source {
 	int fail_allocate, fail_map, fail_start, fail_end; /* -errno */
 };
 
-/** An importer. Its log has: A D T G<dir>. */
+/** An importer. Its log has: A D T G<dir> and, if it is a giver, C for a recall. */
 struct fake_importer {
 	struct metal_device *dev;
 	enum metal_shm_access access;
 	struct metal_shm_constraints constraints;
 	struct metal_shm_layout layout;
-	int layout_error, fail_attach, fail_trial, fail_give; /* -errno */
+	int layout_error, fail_attach, fail_trial, fail_give, fail_recall; /* -errno */
 	bool trial_wants_contiguous;
 	unsigned lucky; /* > 0: of memory in pieces it takes this many less one, then refuses it */
 	char log[256];

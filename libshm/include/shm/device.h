@@ -162,6 +162,12 @@ struct metal_shm_device_ops {
 	/** Tell the device that a range is its; it ends with metal_shm_unhold(). */
 	int (*give)(struct metal_device *dev, struct metal_shm_view *view,
 		    const struct metal_shm_range *range, enum metal_shm_dir dir);
+	/**
+	 * Somebody waits for @p range of a memory that queued work or a give keeps: ask for it back, without
+	 * waiting; metal_shm_unhold() says that it came. Absent: the work ends by itself.
+	 */
+	int (*recall)(struct metal_device *dev, const struct metal_shm_memory *memory,
+		      const struct metal_shm_range *range);
 	/** The descriptor that is readable when dispatch has something to do. Constant. */
 	int (*poll_handle)(struct metal_device *dev);
 	/** Handle events without blocking; calls metal_shm_unhold() for what is done. */
