@@ -15,10 +15,20 @@ static bool is_cpu(unsigned taker)
 	       taker == METAL_SHM_ACCESS_CPU_USER;
 }
 
-/* A CPU must see what a DMA device wrote; an unknown taker may be a CPU. */
+static bool may_write(const struct shm__question *q)
+{
+	return q->taker == SHM__PROGRAM || (q->dir & METAL_SHM_DIR_DEV_W);
+}
+
+/*
+ * A CPU must see what a DMA device wrote; an unknown taker may be a CPU. And where all of the memory is
+ * synced at once, what devices wrote elsewhere is read in before the CPU writes: afterwards it couldn't.
+ */
 static void decide_start(const struct shm__question *q, struct shm__plan *plan)
 {
-	bool needed = q->in.device && (is_cpu(q->taker) || q->taker == METAL_SHM_ACCESS_UNKNOWN);
+	bool last = is_cpu(q->taker) && may_write(q) && !q->ranged && q->out.device;
+	bool sees = q->in.device && (is_cpu(q->taker) || q->taker == METAL_SHM_ACCESS_UNKNOWN);
+	bool needed = sees || last;
 	bool destroys = q->in.cpu || (!q->ranged && q->out.cpu);
 
 	/* by ranges only those that a device wrote are read in */
@@ -55,11 +65,10 @@ static void decide_end(const struct shm__question *q, struct shm__plan *plan)
 struct shm__plan shm__decide(const struct shm__question *q)
 {
 	struct shm__plan plan = { 0 };
-	bool may_write = q->taker == SHM__PROGRAM || (q->dir & METAL_SHM_DIR_DEV_W);
 
 	if (q->coherent)
 		return plan;
-	if (is_cpu(q->taker) && may_write && !q->ranged && q->out.busy)
+	if (is_cpu(q->taker) && may_write(q) && !q->ranged && q->out.busy)
 		plan.refusal = SHM__STILL_WRITES;
 	else
 		decide_start(q, &plan);
