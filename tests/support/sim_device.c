@@ -21,9 +21,8 @@ static struct sim_device *device_of(const struct metal_device *dev)
 static int device_constraints(struct metal_device *dev, const struct metal_shm_frame *frame,
 			      struct metal_shm_constraints *ret)
 {
-	(void)dev;
 	(void)frame;
-	(void)ret;
+	ret->access = device_of(dev)->access;
 	return 0;
 }
 

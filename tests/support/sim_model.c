@@ -67,8 +67,8 @@ void sim_model_give(struct sim_model *model, size_t offset, size_t size, unsigne
 	}
 }
 
-int sim_model_take(struct sim_model *model, size_t offset, size_t size, enum metal_shm_dir dir,
-		   uint32_t pending)
+int sim_model_may_take(const struct sim_model *model, size_t offset, size_t size,
+		       enum metal_shm_dir dir, uint32_t pending)
 {
 	for (size_t i = offset; i < offset + size; i++)
 		if (model->writes[i] && !(dir & METAL_SHM_DIR_DEV_W))
@@ -77,6 +77,11 @@ int sim_model_take(struct sim_model *model, size_t offset, size_t size, enum met
 		if ((model->writes[i] & pending) ||
 		    (dir & METAL_SHM_DIR_DEV_R && model->reads[i] & pending))
 			return -ETIMEDOUT;
+	return 0;
+}
+
+void sim_model_take(struct sim_model *model, size_t offset, size_t size, enum metal_shm_dir dir)
+{
 	for (size_t i = offset; i < offset + size; i++) {
 		model->writes[i] = 0;
 		if (dir & METAL_SHM_DIR_DEV_R)
@@ -85,7 +90,6 @@ int sim_model_take(struct sim_model *model, size_t offset, size_t size, enum met
 		if (!model->reads[i])
 			model->cpu[i] |= METAL_SHM_WRITE;
 	}
-	return 0;
 }
 
 void sim_model_drop(struct sim_model *model, unsigned view)

@@ -44,10 +44,12 @@ bool sim_model_waits(const struct sim_model *model, size_t offset, size_t size, 
 void sim_model_give(struct sim_model *model, size_t offset, size_t size, unsigned view,
 		    enum metal_shm_dir dir, uint32_t pending);
 
-/** The program takes bytes back. 0; -EINVAL a holder keeps a write that isn't named, -ETIMEDOUT queued
- *  work has the bytes; then nothing changed. */
-int sim_model_take(struct sim_model *model, size_t offset, size_t size, enum metal_shm_dir dir,
-		   uint32_t pending);
+/** The program takes bytes back. */
+void sim_model_take(struct sim_model *model, size_t offset, size_t size, enum metal_shm_dir dir);
+/** Whether it may: 0; -EINVAL a holder keeps a write that isn't named; -ETIMEDOUT queued work has the
+ *  bytes. */
+int sim_model_may_take(const struct sim_model *model, size_t offset, size_t size,
+		       enum metal_shm_dir dir, uint32_t pending);
 
 /** A view ends: it holds nothing any more, and nobody has got it. */
 void sim_model_drop(struct sim_model *model, unsigned view);

@@ -18,6 +18,30 @@ static bool answers(struct sim_world *world, const char *call, int is, int must_
 	return !is && !must_be;
 }
 
+static bool is_whole(const struct sim_root *root, size_t offset, size_t size)
+{
+	return !offset && size == root->model->size;
+}
+
+/*
+ * Where all of a memory is synced at once, or a line of the cache has bytes of two sides, somebody's bytes
+ * can stand in another's way. Not so if everything changes hands.
+ */
+static bool may_refuse(const struct sim_handle *handle)
+{
+	return !is_whole(handle->root, handle->offset, handle->size);
+}
+
+/* The same, but that it may be refused too, which changes nothing. */
+static bool answers_if_it_can(struct sim_world *world, const char *call, int is, int must_be,
+			      const struct sim_handle *handle)
+{
+	if (is != -EBUSY || must_be || !may_refuse(handle))
+		return answers(world, call, is, must_be);
+	world->outcome.tally.refused++;
+	return false;
+}
+
 static unsigned char byte_of(unsigned value, size_t i)
 {
 	return (unsigned char)((value * 2654435761u >> 24) + i * 41 + 1);
@@ -46,6 +70,7 @@ static bool do_allocate(struct sim_world *world, const struct sim_op *op)
 	root->kind = world->sources[op->source]->kind;
 	root->address = sim_memory_address(world->sources[op->source]->newest);
 	root->model = sim_model_new(root->address, op->size);
+	root->reports = op->value % 2;
 	root->users = 1;
 	handle->root = root;
 	handle->offset = 0;
@@ -135,9 +160,9 @@ static void cpu_write(struct sim_world *world, const struct sim_op *op, struct s
 		sim_cpu_write(world->machine, address + at, value + at, n);
 	else
 		memcpy(address + at, value + at, n);
-#if SIM_WROTE
-	answers(world, "metal_shm_wrote", metal_shm_wrote(handle->shm, at - handle->offset, n), 0);
-#endif
+	if (handle->root->reports)
+		answers(world, "metal_shm_wrote",
+			metal_shm_wrote(handle->shm, at - handle->offset, n), 0);
 }
 
 static bool do_cpu_write(struct sim_world *world, const struct sim_op *op)
@@ -157,16 +182,23 @@ static bool do_cpu_write(struct sim_world *world, const struct sim_op *op)
 
 /*
  * A buffer that is bounced serves one device that uses DMA: two can't be kept in step by any sync, as
- * test_sim.c shows.
+ * test_sim.c shows. Parts have memories of their own.
  */
-static bool bounces_already(const struct sim_world *world, const struct sim_root *root,
+static bool bounces_already(const struct sim_world *world, const struct sim_handle *handle,
 			    unsigned device)
 {
-	if (root->kind != SIM_BOUNCING || world->devices[device]->by_cpu)
+	const struct sim_root *root = handle->root;
+
+	if (root->kind != SIM_BOUNCING || world->devices[device]->by_cpu ||
+	    !is_whole(root, handle->offset, handle->size))
 		return false;
-	for (unsigned i = 0; i < SIM_VIEWS; i++)
-		if (world->views[i].root == root && !world->devices[world->views[i].device]->by_cpu)
+	for (unsigned i = 0; i < SIM_VIEWS; i++) {
+		const struct sim_view *view = &world->views[i];
+
+		if (view->root == root && !world->devices[view->device]->by_cpu &&
+		    is_whole(root, view->offset, view->size))
 			return true;
+	}
 	return false;
 }
 
@@ -181,7 +213,7 @@ static bool do_attach(struct sim_world *world, const struct sim_op *op)
 		return false;
 	found = sim_world_view(world, handle, op->device);
 	view = &world->views[found == SIM_VIEWS ? op->view : found];
-	if (found == SIM_VIEWS && (view->shm || bounces_already(world, handle->root, op->device)))
+	if (found == SIM_VIEWS && (view->shm || bounces_already(world, handle, op->device)))
 		return false;
 	shm = metal_shm_attach(handle->shm, world->devices[op->device]->dev);
 	if (!answers(world, "metal_shm_attach", shm ? 0 : -errno, 0))
@@ -289,7 +321,8 @@ static bool do_to_device(struct sim_world *world, const struct sim_op *op)
 		must_be = -ETIMEDOUT;
 	else if (index == SIM_VIEWS)
 		must_be = -ENOTCONN;
-	if (answers(world, "the hand-over to a device", hand_over(world, op), must_be)) {
+	if (answers_if_it_can(world, "the hand-over to a device", hand_over(world, op), must_be,
+			      handle)) {
 		sim_model_give(root->model, handle->offset, handle->size, index, dir,
 			       pending(world, root, SIM_DEVICES));
 		world->views[index].pending += op->kind == SIM_QUEUE;
@@ -332,16 +365,19 @@ static bool do_device_write(struct sim_world *world, const struct sim_op *op)
 
 static bool do_to_cpu(struct sim_world *world, const struct sim_op *op)
 {
-	struct sim_handle *handle = &world->handles[op->handle];
-	enum metal_shm_dir dir = (enum metal_shm_dir)op->dir;
-	int error;
+	const struct sim_handle *handle = &world->handles[op->handle];
+	const enum metal_shm_dir dir = (enum metal_shm_dir)op->dir;
+	const struct sim_root *root = handle->root;
+	uint32_t at_work;
+	int must_be;
 
 	if (!handle->shm)
 		return false;
-	error = metal_shm_sync_for_cpu_timeout(handle->shm, dir, 0);
-	answers(world, "metal_shm_sync_for_cpu", error,
-		sim_model_take(handle->root->model, handle->offset, handle->size, dir,
-			       pending(world, handle->root, SIM_DEVICES)));
+	at_work = pending(world, root, SIM_DEVICES);
+	must_be = sim_model_may_take(root->model, handle->offset, handle->size, dir, at_work);
+	if (answers_if_it_can(world, "metal_shm_sync_for_cpu",
+			      metal_shm_sync_for_cpu_timeout(handle->shm, dir, 0), must_be, handle))
+		sim_model_take(root->model, handle->offset, handle->size, dir);
 	return true;
 }
 

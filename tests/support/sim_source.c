@@ -41,7 +41,7 @@ static void source_release(struct metal_device *dev, struct metal_shm_memory *me
 static int source_properties(struct metal_device *dev, const struct metal_shm_memory *memory,
 			     struct metal_shm_properties *ret)
 {
-	const bool pages = source_of(dev)->kind == SIM_WINDOWED;
+	const enum sim_kind kind = source_of(dev)->kind;
 
 	*ret = (struct metal_shm_properties){
 		.struct_size = sizeof(*ret),
@@ -50,8 +50,9 @@ static int source_properties(struct metal_device *dev, const struct metal_shm_me
 		.coherent = METAL_SHM_NO,
 		.zeroed = METAL_SHM_NO,
 		.size = memory ? memory->size : 0,
-		.granularity = pages ? SIM_PAGE : SIM_LINE,
+		.granularity = kind == SIM_WINDOWED ? SIM_PAGE : SIM_LINE,
 		.alignment = SIM_PAGE,
+		.sync_granule = kind == SIM_RANGED ? SIM_LINE : 0,
 	};
 	return 0;
 }

@@ -18,9 +18,6 @@
 /* Parts each have an ownership of their own. */
 #define SIM_PARTS 0
 
-/* The library is told what the program wrote. */
-#define SIM_WROTE 0
-
 /** What an operation does; behind it the fields that it looks at beside steps and value. */
 enum sim_op_kind {
 	SIM_ALLOCATE,     /**< handle, source, size */
@@ -53,6 +50,7 @@ struct sim_op {
 struct sim_root {
 	struct sim_model *model;
 	enum sim_kind kind;
+	bool reports;           /**< the program tells the library what it writes */
 	unsigned users;         /**< handles and views */
 	unsigned mapped;        /**< handles that are mapped */
 	unsigned char *address; /**< of the first byte, for the CPU */
