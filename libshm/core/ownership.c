@@ -121,6 +121,7 @@ static void take_over(struct shm__root *root, struct metal_generic_shm *view,
 			holder->since_ms = now;
 		}
 		holder->dir |= dir;
+		holder->by = view;
 		if (queued)
 			holder->pending++;
 		else

@@ -133,7 +133,7 @@ static bool same_holders(const struct shm__range *a, const struct shm__range *b)
 		return false;
 	for (unsigned i = 0; i < a->holders; i++)
 		if (a->holder[i].slot != b->holder[i].slot ||
-		    a->holder[i].dir != b->holder[i].dir ||
+		    a->holder[i].dir != b->holder[i].dir || a->holder[i].by != b->holder[i].by ||
 		    a->holder[i].pending != b->holder[i].pending)
 			return false;
 	return true;

@@ -28,10 +28,11 @@ struct shm__root;
 #define SHM__DEV_DIRTY 16u /* a DMA device may have written, and no START with READ came since */
 
 struct shm__holder {
-	unsigned slot;     /* which device: see struct shm__root */
-	unsigned dir;      /* enum metal_shm_dir, and SHM__BUSY */
-	unsigned pending;  /* queued works that have the bytes */
-	uint32_t since_ms; /* shm__os_now_ms() */
+	unsigned slot;                      /* which device: see struct shm__root */
+	unsigned dir;                       /* enum metal_shm_dir, and SHM__BUSY */
+	unsigned pending;                   /* queued works that have the bytes */
+	uint32_t since_ms;                  /* shm__os_now_ms() */
+	const struct metal_generic_shm *by; /* the view that it got them by */
 };
 
 struct shm__range {

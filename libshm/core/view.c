@@ -23,14 +23,18 @@ static unsigned find_slot(const struct shm__root *root, const struct metal_devic
 	return free;
 }
 
-/* Under the memory's lock. The device's name means nothing any more where it held the view's bytes. */
+/*
+ * Under the memory's lock. The device's name means nothing any more where it held bytes by the view; what
+ * it has by another one it keeps.
+ */
 static void leave_slot(struct metal_generic_shm *view)
 {
 	struct shm__root *root = view->root;
 	struct shm__slot *slot = &root->slots[view->slot];
 	size_t start = view->offset, end = start + view->size;
+	bool last = !--slot->views;
 
-	if (!--slot->views) {
+	if (last) {
 		slot->dev = NULL;
 		start = 0;
 		end = root->size;
@@ -38,7 +42,7 @@ static void leave_slot(struct metal_generic_shm *view)
 	SHM__EACH_RANGE(range, &root->ranges, start, end) {
 		struct shm__holder *holder = shm__range_holder(range, view->slot);
 
-		if (holder && !holder->pending)
+		if (holder && !holder->pending && (last || holder->by == view))
 			shm__range_drop_holder(range, holder);
 	}
 	shm__ranges_join(&root->ranges, start, end);

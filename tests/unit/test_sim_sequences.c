@@ -86,12 +86,50 @@ static void a_forgotten_write_back_is_found(void **state)
 	is_found(SIM_FORGETS_ENDS, 7);
 }
 
+/* Sequences that failed once. */
+
+static void a_device_keeps_what_it_has_by_another_view(void **state)
+{
+	static const struct sim_op ops[] = {
+		{ SIM_ALLOCATE, .size = 167 },
+		{ SIM_SUB, .handle = 1, .size = 1 },
+		{ SIM_ATTACH, .handle = 1, .view = 1, .device = 3 },
+		{ SIM_ATTACH, .device = 3 },
+		{ SIM_TO_DEVICE, .device = 3, .dir = 2 },
+		{ SIM_DETACH, .view = 1 },
+		{ SIM_TO_CPU, .handle = 1, .dir = 1 },
+	};
+
+	(void)state;
+	sim_sequence_must_hold(ops, SHM_TEST_COUNT(ops));
+}
+
+static void what_devices_wrote_beside_can_be_taken_after_the_cpu_wrote(void **state)
+{
+	static const struct sim_op ops[] = {
+		{ SIM_ALLOCATE, .size = 523 },
+		{ SIM_SUB, .handle = 1, .size = 1 },
+		{ SIM_ATTACH, .handle = 1, .view = 1, .device = 4 },
+		{ SIM_ATTACH, .view = 0 },
+		{ SIM_TO_DEVICE, .dir = 2 },
+		{ SIM_TO_DEVICE, .handle = 1, .device = 4, .dir = 2 },
+		{ SIM_DETACH, .view = 0 },
+		{ SIM_TO_CPU, .handle = 1, .dir = 3 },
+		{ SIM_TO_CPU, .dir = 3 },
+	};
+
+	(void)state;
+	sim_sequence_must_hold(ops, SHM_TEST_COUNT(ops));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_byte_is_what_its_owner_wrote),
 		cmocka_unit_test(a_forgotten_read_in_is_found),
 		cmocka_unit_test(a_forgotten_write_back_is_found),
+		cmocka_unit_test(a_device_keeps_what_it_has_by_another_view),
+		cmocka_unit_test(what_devices_wrote_beside_can_be_taken_after_the_cpu_wrote),
 	};
 
 	fake_warm_up();
