@@ -67,6 +67,24 @@ static void look_around(struct shm__root *root, size_t start, size_t end, struct
 	root->device_dirty = q->in.device || q->out.device;
 }
 
+/* Bytes, and the granules of the memory that they lie in. */
+struct shm__span {
+	size_t start, end, from, to;
+};
+
+static struct shm__span span_of(const struct shm__root *root, size_t start, size_t end)
+{
+	struct shm__span span = { start, end, start, end };
+	size_t granule = root->properties.sync_granule, after;
+
+	if (!granule)
+		return span;
+	span.from -= start % granule;
+	after = end % granule ? granule - end % granule : 0;
+	span.to = root->size - end > after ? end + after : root->size;
+	return span;
+}
+
 /* Put down what the program may have written as a CPU's writes, before who owned the bytes changes. */
 void shm__note_writes(struct shm__root *root, size_t start, size_t end)
 {
@@ -164,28 +182,39 @@ static size_t run_of(struct shm__root *root, size_t start, size_t end, unsigned 
 	return end;
 }
 
-static int issue_ranged(struct shm__root *root, const struct shm__plan *plan, size_t start,
-			size_t end, bool all)
+/*
+ * Whole granules are read in, beside the span too: none that has a device's bytes has the CPU's. What isn't
+ * needed is done only where no granule at all has them.
+ */
+static int read_in_ranges(struct shm__root *root, const struct shm__plan *plan,
+			  const struct shm__span *span, bool all)
 {
-	size_t at, to;
 	int error = 0;
 
-	if (plan->start == METAL_SHM_DIR_DEV_R)
-		error = start_one(root, start, end, plan->start);
-	for (at = start; !error && (plan->start & METAL_SHM_DIR_DEV_W) && at < end;) {
-		to = run_of(root, at, end, 0, all);
+	for (size_t at = span->from; !error && at < span->to;) {
+		size_t to = run_of(root, at, span->to, 0, all);
+
 		if (to == at) {
 			at = shm__range_at(&root->ranges, at)->end;
 			continue;
 		}
 		error = start_one(root, at, to, plan->start);
 		if (!error)
-			read_in(root, at, to, at, to);
+			read_in(root, at, to, span->start, span->end);
 		shm__count(root, root->src, SHM__RANGED, 1);
 		at = to;
 	}
-	for (at = start; !error && plan->end && at < end;) {
-		to = run_of(root, at, end, plan->end, all);
+	return error;
+}
+
+static int write_back_ranges(struct shm__root *root, const struct shm__plan *plan,
+			     const struct shm__span *span, bool all)
+{
+	int error = 0;
+
+	for (size_t at = span->start; !error && at < span->end;) {
+		size_t to = run_of(root, at, span->end, plan->end, all);
+
 		if (to == at) {
 			at = shm__range_at(&root->ranges, at)->end;
 			continue;
@@ -193,11 +222,32 @@ static int issue_ranged(struct shm__root *root, const struct shm__plan *plan, si
 		error = end_one(root, at, to, plan->end);
 		if (!error) {
 			shm__note_writes(root, at, to);
-			written_back(root, at, to, start, end);
+			written_back(root, at, to, span->start, span->end);
 		}
 		shm__count(root, root->src, SHM__RANGED, 1);
 		at = to;
 	}
+	return error;
+}
+
+static int issue_ranged(struct shm__root *root, const struct shm__plan *plan,
+			const struct shm__span *span, const struct shm__question *q)
+{
+	bool all = q->paranoid || q->taker == METAL_SHM_ACCESS_UNKNOWN;
+	int error = 0;
+
+	if (plan->start == METAL_SHM_DIR_DEV_R)
+		error = start_one(root, span->start, span->end, plan->start);
+	if (plan->start & METAL_SHM_DIR_DEV_W) {
+		error = shm__ranges_cut(&root->ranges, span->from, span->to);
+		if (error)
+			return shm__error(-error, "no memory for the record of a range");
+		error = read_in_ranges(root, plan, span, all && !q->in.cpu);
+	}
+	if (!error && plan->end)
+		error = write_back_ranges(
+			root, plan, span,
+			all && (!q->in.device || (plan->start & METAL_SHM_DIR_DEV_W)));
 	return error;
 }
 
@@ -237,11 +287,11 @@ int shm__prepare(struct shm__root *root, size_t start, size_t end, unsigned take
 		.coherent = shm__is_coherent(root),
 		.paranoid = atomic_load_explicit(&shm__paranoid, memory_order_relaxed),
 	};
+	struct shm__span span = span_of(root, start, end);
 	struct shm__plan plan = { 0 };
-	bool all = q.paranoid || taker == METAL_SHM_ACCESS_UNKNOWN;
 
 	if (!q.coherent) {
-		look(root, start, end, &q.in);
+		look(root, span.from, span.to, &q.in);
 		if (!q.ranged && root->device_dirty && root->ranges.count > 1)
 			look_around(root, start, end, &q);
 		plan = shm__decide(&q);
@@ -252,7 +302,7 @@ int shm__prepare(struct shm__root *root, size_t start, size_t end, unsigned take
 		shm__count(root, root->src, SHM__ELIDED, 1);
 		return 0;
 	}
-	return q.ranged ? issue_ranged(root, &plan, start, end, all)
+	return q.ranged ? issue_ranged(root, &plan, &span, &q)
 			: issue_whole(root, &plan, start, end);
 }
 

@@ -244,6 +244,8 @@ int shm__settle_locked(struct shm__root *root);
 
 /* ownership.c */
 unsigned shm__dirt_of(enum metal_shm_access access);
+int shm__check_granule(struct shm__root *root, size_t start, size_t end, unsigned taker,
+		       enum metal_shm_dir dir);
 
 /* shadow.c */
 int shm__choose_mode(const struct metal_generic_shm *shm, const struct metal_device *dev,

@@ -53,8 +53,8 @@ static int check_line(struct shm__root *root, size_t start, size_t end, bool dma
 	return 0;
 }
 
-static int check_granule(struct shm__root *root, size_t start, size_t end, unsigned taker,
-			 enum metal_shm_dir dir)
+int shm__check_granule(struct shm__root *root, size_t start, size_t end, unsigned taker,
+		       enum metal_shm_dir dir)
 {
 	size_t line = shm__os_cache_line(), last = root->size;
 	bool dma = taker == METAL_SHM_ACCESS_DMA || taker == METAL_SHM_ACCESS_UNKNOWN;
@@ -69,6 +69,31 @@ static int check_granule(struct shm__root *root, size_t start, size_t end, unsig
 	if (!error && end % line)
 		error = check_line(root, end, last, dma);
 	return error;
+}
+
+/* Make one of equal neighbours, in the granules beside the range too. */
+static void join(struct shm__root *root, size_t start, size_t end)
+{
+	size_t granule = root->properties.sync_granule;
+
+	shm__ranges_join(&root->ranges, start > granule ? start - granule : 0,
+			 root->size - end > granule ? end + granule : root->size);
+}
+
+/* Bring back what is newest in shadows but one, by the CPU. */
+static int fetch(struct shm__root *root, size_t start, size_t end,
+		 const struct metal_generic_shm *but)
+{
+	int error;
+
+	if (!shm__in_shadows(root, start, end, but))
+		return 0;
+	error = shm__check_granule(root, start, end, METAL_SHM_ACCESS_CPU_USER,
+				   METAL_SHM_DIR_DEV_RW);
+	if (!error)
+		error = shm__prepare(root, start, end, METAL_SHM_ACCESS_CPU_USER,
+				     METAL_SHM_DIR_DEV_RW);
+	return error ? error : shm__shadows_home(root, start, end, but);
 }
 
 /* Room for the taker everywhere, so that nothing fails half-way. */
@@ -139,7 +164,7 @@ static void take_over(struct shm__root *root, struct metal_generic_shm *view,
 		root->pending++;
 		atomic_fetch_add(&view->dev->pending, 1);
 	}
-	shm__ranges_join(&root->ranges, start, end);
+	join(root, start, end);
 	shm__count(root, view->dev, SHM__HANDOVERS, 1);
 }
 
@@ -147,14 +172,10 @@ static int prepare_in_place(struct shm__root *root, struct metal_generic_shm *vi
 			    enum metal_shm_dir dir)
 {
 	size_t start = view->offset, end = start + view->size;
-	int error = check_granule(root, start, end, view->view.access, dir);
+	int error = shm__check_granule(root, start, end, view->view.access, dir);
 
-	if (!error && shm__in_shadows(root, start, end, NULL)) {
-		error = shm__prepare(root, start, end, METAL_SHM_ACCESS_CPU_USER,
-				     METAL_SHM_DIR_DEV_RW);
-		if (!error)
-			error = shm__shadows_home(root, start, end, NULL);
-	}
+	if (!error)
+		error = fetch(root, start, end, NULL);
 	return error ? error : shm__prepare(root, start, end, view->view.access, dir);
 }
 
@@ -162,14 +183,8 @@ static int prepare_shadow(struct shm__root *root, struct metal_generic_shm *view
 			  enum metal_shm_dir dir)
 {
 	size_t start = view->offset, end = start + view->size;
-	int error = 0;
+	int error = fetch(root, start, end, view);
 
-	if (shm__in_shadows(root, start, end, view)) {
-		error = shm__prepare(root, start, end, METAL_SHM_ACCESS_CPU_USER,
-				     METAL_SHM_DIR_DEV_RW);
-		if (!error)
-			error = shm__shadows_home(root, start, end, view);
-	}
 	return error ? error : shm__shadow_give(view, dir);
 }
 
@@ -189,7 +204,7 @@ static int give(struct shm__root *root, struct metal_generic_shm *view, enum met
 		error = view->shadow ? prepare_shadow(root, view, dir)
 				     : prepare_in_place(root, view, dir);
 	if (error) {
-		shm__ranges_join(&root->ranges, start, end);
+		join(root, start, end);
 		return error;
 	}
 	take_over(root, view, dir, queued);
@@ -279,7 +294,7 @@ static void end_work(struct shm__root *root, struct metal_generic_shm *view, int
 	}
 	if (error)
 		snprintf(root->failed_by, sizeof(root->failed_by), "%.63s", view->dev->name);
-	shm__ranges_join(&root->ranges, start, end);
+	join(root, start, end);
 	atomic_fetch_sub(&view->dev->pending, 1);
 	root->pending--;
 	view->pending--;
@@ -369,18 +384,18 @@ static int take_back(struct shm__root *root, size_t start, size_t end, enum meta
 	error = shm__ranges_cut(&root->ranges, start, end);
 	if (error)
 		return shm__error(-error, "no memory for the record of a range");
-	error = check_granule(root, start, end, SHM__PROGRAM, dir);
+	error = shm__check_granule(root, start, end, SHM__PROGRAM, dir);
 	if (!error)
 		error = shm__prepare(root, start, end, SHM__PROGRAM, dir);
 	if (!error)
 		error = shm__shadows_home(root, start, end, NULL);
 	if (error) {
-		shm__ranges_join(&root->ranges, start, end);
+		join(root, start, end);
 		return error;
 	}
 	end_accesses(root, start, end, dir);
 	error = report_failure(root, start, end);
-	shm__ranges_join(&root->ranges, start, end);
+	join(root, start, end);
 	shm__count(root, NULL, SHM__HANDOVERS, 1);
 	return error;
 }

@@ -258,6 +258,9 @@ void shm__shadow_leave(struct metal_generic_shm *view)
 	if (only_in(view)) {
 		error = shm__ranges_cut(&root->ranges, start, end);
 		if (!error)
+			error = shm__check_granule(root, start, end, METAL_SHM_ACCESS_CPU_USER,
+						   METAL_SHM_DIR_DEV_RW);
+		if (!error)
 			error = shm__prepare(root, start, end, METAL_SHM_ACCESS_CPU_USER,
 					     METAL_SHM_DIR_DEV_RW);
 	}

@@ -122,6 +122,64 @@ static void what_devices_wrote_beside_can_be_taken_after_the_cpu_wrote(void **st
 	sim_sequence_must_hold(ops, SHM_TEST_COUNT(ops));
 }
 
+/* The start of its line was the device's still. */
+static void a_line_is_read_in_whole_before_the_cpu_writes_in_it(void **state)
+{
+	static const struct sim_op ops[] = {
+		{ SIM_ALLOCATE, .source = 1, .size = 584 },
+		{ SIM_ATTACH, .device = 1 },
+		{ SIM_SUB, .handle = 1, .offset = 1, .size = 8 },
+		{ SIM_QUEUE, .device = 1, .dir = 2 },
+		{ SIM_COMPLETE, .view = 0 },
+		{ SIM_MAP, .handle = 1, .dir = 3 },
+		{ SIM_TO_CPU, .handle = 1, .dir = 3 },
+		{ SIM_CPU_WRITE, .handle = 1, .size = 1, .value = 1 },
+		{ SIM_TO_CPU, .dir = 3 },
+	};
+
+	(void)state;
+	sim_sequence_must_hold(ops, SHM_TEST_COUNT(ops));
+}
+
+static void what_the_cpu_wrote_reaches_an_unknown_device_beside_a_devices_bytes(void **state)
+{
+	static const struct sim_op ops[] = {
+		{ SIM_ALLOCATE, .source = 1, .size = 527, .value = 1 },
+		{ SIM_MAP, .dir = 3 },
+		{ SIM_SUB, .handle = 1, .offset = 320, .size = 128 },
+		{ SIM_ATTACH, .device = 1 },
+		{ SIM_ATTACH, .view = 1, .device = 4 },
+		{ SIM_TO_DEVICE, .device = 1, .dir = 2 },
+		{ SIM_TO_CPU, .handle = 1, .dir = 2 },
+		{ SIM_CPU_WRITE, .offset = 435, .size = 1, .value = 1 },
+		{ SIM_TO_DEVICE, .device = 4, .dir = 3 },
+	};
+
+	(void)state;
+	sim_sequence_must_hold(ops, SHM_TEST_COUNT(ops));
+}
+
+static void a_shadow_comes_home_to_no_line_that_a_device_writes(void **state)
+{
+	static const struct sim_op ops[] = {
+		{ SIM_ALLOCATE, .source = 1, .size = 28 },
+		{ SIM_SUB, .handle = 1, .size = 1 },
+		{ SIM_SUB, .handle = 2, .size = 12 },
+		{ SIM_ATTACH, .view = 0, .device = 1 },
+		{ SIM_ATTACH, .view = 1, .device = 0 },
+		{ SIM_ATTACH, .handle = 1, .view = 2, .device = 1 },
+		{ SIM_ATTACH, .handle = 2, .view = 3, .device = 4 },
+		{ SIM_TO_DEVICE, .device = 1, .dir = 2 },
+		{ SIM_TO_DEVICE, .handle = 1, .device = 1, .dir = 2 },
+		{ SIM_TO_DEVICE, .handle = 2, .device = 4, .dir = 1 },
+		{ SIM_DEVICE_WRITE, .view = 0, .size = 14, .value = 1 },
+		{ SIM_TO_DEVICE, .device = 0, .dir = 1 },
+	};
+
+	(void)state;
+	sim_sequence_must_hold(ops, SHM_TEST_COUNT(ops));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -130,6 +188,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_forgotten_write_back_is_found),
 		cmocka_unit_test(a_device_keeps_what_it_has_by_another_view),
 		cmocka_unit_test(what_devices_wrote_beside_can_be_taken_after_the_cpu_wrote),
+		cmocka_unit_test(a_line_is_read_in_whole_before_the_cpu_writes_in_it),
+		cmocka_unit_test(
+			what_the_cpu_wrote_reaches_an_unknown_device_beside_a_devices_bytes),
+		cmocka_unit_test(a_shadow_comes_home_to_no_line_that_a_device_writes),
 	};
 
 	fake_warm_up();
