@@ -147,6 +147,7 @@ struct shm__root {
 	struct shm__view_tree views;
 	struct metal_generic_shm *ended; /* that whoever has attach_lock ends before it lets go */
 	struct shm__waiter *waiters;
+	struct shm__fence *kept; /* imported ones: see fence.c */
 	struct shm__ranges ranges;
 	struct shm__slot slots[SHM__MAX_DEVICES];
 	uint64_t changes;  /* counted while there are shadows */
@@ -271,6 +272,13 @@ struct shm__turn {
 };
 int shm__error_held(const struct shm__root *root, const struct shm__range *range, int error,
 		    const char *what);
+
+/* fence.c */
+void shm__fences_look(struct shm__root *root);
+void shm__fences_drop(struct shm__root *root);
+int shm__fence_import(struct metal_generic_shm *shm, const struct metal_device *dev,
+		      enum metal_shm_dir dir, int os_handle);
+int shm__fence_export(struct metal_generic_shm *shm, enum metal_shm_dir dir);
 
 /* wait.c */
 struct shm__deadline {

@@ -157,6 +157,7 @@ static void free_in_child(struct metal_generic_shm *shm)
 			root->src->ops->unmap(root->src, &root->memory, root->address,
 					      root->memory.size);
 		root->address = NULL;
+		shm__fences_drop(root);
 		root->src->ops->release(root->src, &root->memory);
 		root->buffer = NULL;
 	}

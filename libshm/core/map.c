@@ -31,8 +31,8 @@ int shm__map_locked(struct shm__root *root, int prot)
 	}
 	if (error)
 		return error;
-	/* an END before any START is refused by udmabuf; this one moves nothing */
-	if (ops->sync_for_cpu && !root->started && !root->device_dirty) {
+	/* an END before any START is refused by udmabuf; this one moves nothing, but waits for fences */
+	if (ops->sync_for_cpu && !root->started && !root->device_dirty && !root->kept) {
 		error = ops->sync_for_cpu(root->src, &root->memory, &all, METAL_SHM_DIR_DEV_R);
 		if (error) {
 			ops->unmap(root->src, &root->memory, address, root->memory.size);

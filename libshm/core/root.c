@@ -175,6 +175,7 @@ static void destroy(struct shm__root *root)
 	shm__count_back(SHM__BYTES_LIVE, root->memory.size);
 	if (root->freed)
 		shm__count_back(SHM__DEFERRED, 1);
+	shm__fences_drop(root);
 	ops->release(root->src, &root->memory);
 	if (!shm__os_forked())
 		shm__device_unref(root->src);

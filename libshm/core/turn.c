@@ -175,6 +175,8 @@ static int wait_fences(struct shm__root *root, const struct shm__turn *turn,
 
 	if (root->fences || root->shared)
 		error = wait_fences_of(root, root, turn->writes, deadline);
+	if (!error && root->kept)
+		shm__fences_look(root);
 	while (!error && root->shadows && at < turn->end) {
 		const struct shm__range *range = shm__range_at(&root->ranges, at);
 		struct metal_generic_shm *view = range->newest;

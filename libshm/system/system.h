@@ -75,6 +75,15 @@ int shm__os_wait(struct shm__wake *wake, const int handles[], size_t n, int64_t 
 int shm__os_wait_fences(int os_handle, bool next_access_writes, int64_t deadline_ns);
 
 /*
+ * Fences that come and go as handles. How one ended: 0 it hasn't, 1 well, or -errno; put one on a memory,
+ * for work that writes or only reads; get one for whoever will do that, a handle or -errno.
+ */
+int shm__os_fence_status(int fence);
+void shm__os_fence_close(int fence);
+int shm__os_fence_put(int os_handle, int fence, bool writes);
+int shm__os_fence_get(int os_handle, bool writes);
+
+/*
  * Lock words. The calling thread as it stands in them, owner and stamp; whether the owner that a word
  * names is known to have ended: one of which nothing is known never has; sleeping until a time of
  * shm__os_now_ns()'s clock, while the word stays as seen or in any case; waking one that sleeps on it.

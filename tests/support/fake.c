@@ -198,6 +198,7 @@ static int importer_attach(struct metal_device *dev, const struct metal_shm_atta
 	}
 	ret_view->data = (char *)at->memory->data + at->range.offset;
 	ret_view->access = importer->access;
+	ret_view->flags = importer->flags;
 	NOTE(importer, "A", 0);
 	return 0;
 }

@@ -25,6 +25,7 @@ struct fake_source {
 struct fake_importer {
 	struct metal_device *dev;
 	enum metal_shm_access access;
+	uint32_t flags; /* METAL_SHM_VIEW_* */
 	struct metal_shm_constraints constraints;
 	struct metal_shm_layout layout;
 	int layout_error, fail_attach, fail_trial, fail_give, fail_recall; /* -errno */

@@ -48,9 +48,52 @@ int metal_shm_export(struct metal_generic_shm *shm, uint32_t flags);
 struct metal_generic_shm *metal_shm_import(int borrow_fd, uint64_t offset, size_t size);
 
 /**
+ * Get a fence that signals when the work that is queued on a buffer's memory is done.
+ *
+ * For somebody outside the library who waits by fences: EGL, Vulkan, a compositor. It tells of what the
+ * kernel knows when it is made: drivers' own fences and those of metal_shm_import_fence(), on all of the
+ * memory. It says nothing of caches, so hand the bytes to a device first. Source: the kernel's
+ * DMA_BUF_IOCTL_EXPORT_SYNC_FILE.
+ *
+ * @param shm  any handle of a DMA-BUF
+ * @param dir  what the one who waits will do: _DEV_R waits for writers, the others for readers too
+ * @return a sync_file of the caller's, close it with close(), signalled at once where there is nothing to
+ *         wait for; -EINVAL; -ENOTSUP the memory is not a DMA-BUF, the kernel is older than 6.0, or queued
+ *         work of a device that puts no fence there stands against @p dir (V4L2, a frame on a screen,
+ *         OpenCL on a CPU: the reason names it; metal_shm_device_poll_fd() tells of its end); -EMFILE,
+ *         -ENFILE
+ */
+int metal_shm_export_fence(struct metal_generic_shm *shm, enum metal_shm_dir dir);
+
+/**
+ * Say that a device's work on bytes that it has is done when a fence signals.
+ *
+ * From then on whoever takes bytes of the memory waits for the fence, in this library, in the kernel and
+ * in other processes; readers don't wait for a reader's. If it ends with an error, which the library looks
+ * at when it is signalled, the next owner who would read the bytes of a writer gets -EIO or -ENODEV, as
+ * metal_shm_unhold() with an error does. The wait for a fence that never signals ends at the timeout of
+ * the call that waits, and changes nothing. The memory may be freed meanwhile.
+ * Source: the kernel's DMA_BUF_IOCTL_IMPORT_SYNC_FILE.
+ *
+ * @param shm        any handle of a DMA-BUF attached to @p dev, which has its bytes for @p dir: after
+ *                   metal_shm_sync_for_device(), and before anybody else takes them
+ * @param dev        the device
+ * @param dir        what the work does
+ * @param borrow_fd  a sync_file; stays the caller's
+ * @return 0; -EBADF it is closed; -EINVAL it is not a sync_file, or @p dev doesn't have the bytes;
+ *         -ENOTCONN not attached to @p dev; -ENOTSUP the memory is not a DMA-BUF, the kernel is older than
+ *         6.0, or @p dev has a copy of the part; -EBUSY 16 fences of the memory are not signalled yet;
+ *         -ENOMEM, -EMFILE
+ */
+int metal_shm_import_fence(struct metal_generic_shm *shm, struct metal_device *dev,
+			   enum metal_shm_dir dir, int borrow_fd);
+
+/**
  * The descriptor to poll for a device's events.
  *
- * When it is readable (or reports an error) call metal_shm_device_dispatch().
+ * When it is readable (or reports an error) call metal_shm_device_dispatch(). So the end of any device's
+ * queued work can be waited for in a loop of the program's own: after the call, a sync with a timeout of 0
+ * says whether the bytes can be had.
  *
  * @param dev  an open device
  * @return a descriptor that stays the device's; -EINVAL; -ENOTSUP it has no events
