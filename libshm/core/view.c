@@ -57,6 +57,45 @@ static int refuse_copy(const struct metal_generic_shm *shm, const struct metal_g
 			  view->dev->name);
 }
 
+static bool uses_dma(enum metal_shm_access access)
+{
+	return shm__dirt_of(access) & SHM__DEV_DIRTY;
+}
+
+static int refuse_beside(const struct metal_generic_shm *other, const struct metal_device *dev,
+			 uint32_t flags)
+{
+	if (other->shadow || !uses_dma(other->view.access) ||
+	    !((other->view.flags | flags) & METAL_SHM_VIEW_BOUNCES))
+		return 0;
+	return shm__error(ENOTSUP,
+			  "%s works on copies of its own, so the buffer can't be shared with %s",
+			  flags & METAL_SHM_VIEW_BOUNCES ? dev->name : other->dev->name,
+			  flags & METAL_SHM_VIEW_BOUNCES ? other->dev->name : dev->name);
+}
+
+/*
+ * A START brings the copies of all devices home, one after another: of what two wrote the second one's
+ * stale bytes replace the first one's (measured), and no sync is right. What ends only now counts still.
+ */
+static int refuse_bounced(struct shm__root *root, const struct metal_device *dev,
+			  enum metal_shm_access access, uint32_t flags)
+{
+	struct metal_generic_shm *other;
+	int error = 0;
+
+	if (!uses_dma(access))
+		return 0;
+	shm__mutex_lock(&root->lock);
+	RB_FOREACH(other, shm__view_tree, &root->views)
+		if (!error)
+			error = refuse_beside(other, dev, flags);
+	for (other = root->ended; other && !error; other = other->next)
+		error = refuse_beside(other, dev, flags);
+	shm__mutex_unlock(&root->lock);
+	return error;
+}
+
 static int find_again(struct metal_generic_shm *shm, struct metal_device *dev,
 		      struct metal_generic_shm **ret_view)
 {
@@ -78,12 +117,18 @@ static int find_again(struct metal_generic_shm *shm, struct metal_device *dev,
 }
 
 /* Make it usable by its device. */
-static int attach_view(const struct metal_generic_shm *shm, struct metal_generic_shm *view)
+static int attach_view(const struct metal_generic_shm *shm, struct metal_generic_shm *view,
+		       enum metal_shm_access expected)
 {
 	struct shm__root *root = view->root;
 	struct metal_device *dev = view->dev;
 	int error = 0;
 
+	/* before it is asked at all, if that is known: to attach and to detach are syncs */
+	if (!view->shadow && expected != METAL_SHM_ACCESS_UNKNOWN)
+		error = refuse_bounced(root, dev, expected, 0);
+	if (error)
+		return error;
 	shm__mutex_lock(&root->lock);
 	view->slot = find_slot(root, dev);
 	if (view->slot == SHM__MAX_DEVICES)
@@ -97,6 +142,8 @@ static int attach_view(const struct metal_generic_shm *shm, struct metal_generic
 		error = dev->ops->attach(dev, &view->at, &view->view);
 	if (!error) {
 		error = refuse_copy(shm, view);
+		if (!error && !view->shadow)
+			error = refuse_bounced(root, dev, view->view.access, view->view.flags);
 		if (error)
 			dev->ops->detach(dev, &view->at, &view->view);
 	}
@@ -135,7 +182,7 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 		.frame = root->has_frame ? &root->frame : NULL,
 	};
 	if (!error)
-		error = attach_view(shm, view);
+		error = attach_view(shm, view, want.access);
 	if (error) {
 		if (view->shadow)
 			metal_shm_free(view->shadow, NULL);

@@ -220,6 +220,120 @@ static void an_importer_maps_the_whole_memory_around_its_range(void **state)
 	metal_shm_detach(bench->view, bench->camera->dev);
 }
 
+static void end_the_camera(struct fake_importer *gpu, const struct metal_shm_attachment *at)
+{
+	struct bench *bench = gpu->user;
+
+	(void)at;
+	gpu->inside = NULL;
+	assert_int_equal(metal_shm_device_dispatch(bench->camera->dev), 0);
+	assert_string_equal(bench->camera->log, "ADA");
+}
+
+/* Its copies would come home over what the other wrote, and the other way. */
+static void a_bounced_device_shares_a_buffer_with_no_other(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *view;
+
+	bench->gpu->flags = METAL_SHM_VIEW_BOUNCES;
+	assert_null(metal_shm_attach(bench->shm, bench->gpu->dev));
+	assert_int_equal(errno, ENOTSUP);
+	assert_string_equal(
+		metal_shm_last_error(),
+		"gpu works on copies of its own, so the buffer can't be shared with camera");
+	assert_string_equal(bench->gpu->log, "AD");
+	metal_shm_detach(bench->view, bench->camera->dev);
+	view = metal_shm_attach(bench->shm, bench->gpu->dev);
+	assert_non_null(view);
+
+	/* this one isn't even asked */
+	assert_null(metal_shm_attach(bench->shm, bench->camera->dev));
+	assert_int_equal(errno, ENOTSUP);
+	assert_string_equal(
+		metal_shm_last_error(),
+		"gpu works on copies of its own, so the buffer can't be shared with camera");
+	assert_string_equal(bench->camera->log, "AD");
+	assert_ptr_equal(metal_shm_attach(bench->shm, bench->gpu->dev), view);
+	metal_shm_detach(view, bench->gpu->dev);
+	metal_shm_detach(view, bench->gpu->dev);
+}
+
+static void a_device_of_an_unknown_kind_counts_as_one_that_a_bounced_one_would_harm(void **state)
+{
+	struct bench *bench = *state;
+	struct fake_importer *other = fake_importer_new("other", METAL_SHM_ACCESS_UNKNOWN);
+	struct metal_generic_shm *view;
+
+	metal_shm_detach(bench->view, bench->camera->dev);
+	bench->gpu->flags = METAL_SHM_VIEW_BOUNCES;
+	view = metal_shm_attach(bench->shm, bench->gpu->dev);
+	assert_null(metal_shm_attach(bench->shm, other->dev));
+	assert_int_equal(errno, ENOTSUP);
+	assert_string_equal(other->log, "AD");
+	metal_shm_detach(view, bench->gpu->dev);
+	fake_importer_end(other);
+}
+
+/* They see what the program sees. */
+static void a_bounced_device_shares_with_those_that_use_the_cpu(void **state)
+{
+	struct bench *bench = *state;
+	struct fake_importer *kernel = fake_importer_new("kernel", METAL_SHM_ACCESS_CPU_KERNEL);
+	struct fake_importer *user = fake_importer_new("user", METAL_SHM_ACCESS_CPU_USER);
+	struct metal_generic_shm *views[3];
+
+	metal_shm_detach(bench->view, bench->camera->dev);
+	bench->gpu->flags = METAL_SHM_VIEW_BOUNCES;
+	views[0] = metal_shm_attach(bench->shm, kernel->dev);
+	views[1] = metal_shm_attach(bench->shm, bench->gpu->dev);
+	views[2] = metal_shm_attach(bench->shm, user->dev);
+	for (unsigned i = 0; i < 3; i++)
+		assert_non_null(views[i]);
+	metal_shm_detach(views[0], kernel->dev);
+	metal_shm_detach(views[1], bench->gpu->dev);
+	metal_shm_detach(views[2], user->dev);
+	fake_importer_end(user);
+	fake_importer_end(kernel);
+}
+
+/* Each has a memory of its own. */
+static void parts_that_are_copied_are_shared_with_a_bounced_device(void **state)
+{
+	struct bench *bench = *state;
+	struct metal_generic_shm *part = metal_shm_sub(bench->shm, 100, 100, 0), *view;
+
+	bench->gpu->flags = METAL_SHM_VIEW_BOUNCES;
+	view = metal_shm_attach(part, bench->gpu->dev);
+	assert_int_equal(metal_shm_view_mode(view), METAL_SHM_VIEW_SHADOW);
+	metal_shm_detach(bench->view, bench->camera->dev);
+	bench->view = metal_shm_attach(bench->shm, bench->camera->dev);
+	assert_non_null(bench->view);
+	metal_shm_detach(view, bench->gpu->dev);
+	metal_shm_detach(bench->view, bench->camera->dev);
+	metal_shm_free(part, NULL);
+}
+
+/* Its copies are there until it is asked to detach, which it is only after the attach. */
+static void a_bounced_view_that_is_ending_is_shared_with_no_other(void **state)
+{
+	struct bench *bench = *state;
+
+	metal_shm_detach(bench->view, bench->camera->dev);
+	bench->camera->flags = METAL_SHM_VIEW_BOUNCES;
+	bench->view = metal_shm_attach(bench->shm, bench->camera->dev);
+	assert_int_equal(fake_queue(bench->camera, bench->shm, W), 0);
+	metal_shm_detach(bench->view, bench->camera->dev);
+	fake_complete(bench->camera, 1);
+	/* its work is over before the answer is there */
+	bench->gpu->access = METAL_SHM_ACCESS_UNKNOWN;
+	bench->gpu->inside = end_the_camera;
+	assert_null(metal_shm_attach(bench->shm, bench->gpu->dev));
+	assert_int_equal(errno, ENOTSUP);
+	assert_string_equal(bench->camera->log, "ADAD");
+	assert_string_equal(bench->gpu->log, "AD");
+}
+
 struct user {
 	struct bench *bench;
 	struct fake_importer *importer;
@@ -279,6 +393,11 @@ int main(int argc, char **argv)
 		CASE(what_the_cpu_wrote_goes_before_such_an_end),
 		CASE(a_device_that_writes_by_the_cpu_goes_on_over_an_attach),
 		CASE(an_importer_maps_the_whole_memory_around_its_range),
+		CASE(a_bounced_device_shares_a_buffer_with_no_other),
+		CASE(a_device_of_an_unknown_kind_counts_as_one_that_a_bounced_one_would_harm),
+		CASE(a_bounced_device_shares_with_those_that_use_the_cpu),
+		CASE(parts_that_are_copied_are_shared_with_a_bounced_device),
+		CASE(a_bounced_view_that_is_ending_is_shared_with_no_other),
 		CASE(devices_come_and_go_in_threads),
 	};
 

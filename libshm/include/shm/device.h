@@ -92,6 +92,12 @@ struct metal_shm_attachment {
 
 /** metal_shm_view: the device puts fences on the DMA-BUF, so hand-overs poll it. */
 #define METAL_SHM_VIEW_FENCES (1u << 0)
+/**
+ * metal_shm_view: the device works on copies of the bytes that are its alone (its addresses are not the
+ * memory's, and no IOMMU stands between). No other device then shares them, but for those that move bytes
+ * with the CPU: the second attach fails.
+ */
+#define METAL_SHM_VIEW_BOUNCES (1u << 1)
 
 /** What an importer answers to attach. */
 struct metal_shm_view {
