@@ -24,6 +24,7 @@ struct resources {
 
 static char skip_reason[256];
 static const char *keep_reason;
+static char notes[2048];
 
 void shm_test_skip(const char *format, ...)
 {
@@ -43,6 +44,20 @@ void shm_test_skip(const char *format, ...)
 void shm_test_keeps(const char *reason)
 {
 	keep_reason = reason;
+}
+
+void shm_test_note(const char *format, ...)
+{
+	size_t at = strlen(notes);
+	va_list args;
+
+	if (sizeof(notes) - at < 4)
+		return;
+	va_start(args, format);
+	at += (size_t)snprintf(notes + at, sizeof(notes) - at, "# ");
+	vsnprintf(notes + at, sizeof(notes) - at - 1, format, args);
+	va_end(args);
+	strcat(notes, "\n");
 }
 
 static long count_descriptors(void)
@@ -134,11 +149,13 @@ static bool run_case(FILE *tap, size_t number, const struct CMUnitTest *test)
 
 	skip_reason[0] = '\0';
 	keep_reason = NULL;
+	notes[0] = '\0';
 	failed = _cmocka_run_group_tests(test->name, test, 1, NULL, NULL) != 0;
 	fflush(stdout);
 	/* A child that an assertion threw back here has no say in what its parent reports. */
 	if (getpid() != self)
 		_exit(1);
+	fputs(notes, tap);
 	if (keep_reason)
 		fprintf(tap, "# keeps: %s\n", keep_reason);
 	else

@@ -67,6 +67,15 @@ void shm_test_skip(const char *format, ...) __attribute__((format(printf, 1, 2),
  */
 void shm_test_keeps(const char *reason);
 
+/**
+ * Print a line with the running case, whether it passes or fails.
+ *
+ * For what is worth reading of a test that passed: a table, a seed. A case has room for 2000 characters.
+ *
+ * @param format  printf's, one line without a newline
+ */
+void shm_test_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Without a reason nobody learns what was missing. */
 #undef skip
 #define skip() use_shm_test_skip
