@@ -30,19 +30,27 @@ static inline void importer_load(void)
 	close(file);
 }
 
-/* Attached and mapped until the descriptor that is answered is closed. */
-static inline int importer_attach(int dmabuf, struct board_attachment *ret_attachment)
+/* A device of its own that holds nothing yet. -1: errno. */
+static inline int importer_open(void)
 {
 	const char *node = "/dev/" BOARD_IMPORTER;
-	struct board_attachment wanted = { .fd = dmabuf };
 	int device = open(node, O_RDWR | O_CLOEXEC);
 
-	if (device < 0) {
+	if (device < 0 && errno == ENOENT) {
 		importer_load();
 		device = open(node, O_RDWR | O_CLOEXEC);
 	}
+	return device;
+}
+
+/* Attached and mapped until the descriptor that is answered is closed. */
+static inline int importer_attach(int dmabuf, struct board_attachment *ret_attachment)
+{
+	struct board_attachment wanted = { .fd = dmabuf };
+	int device = importer_open();
+
 	if (device < 0)
-		fail_msg("%s: %s", node, strerror(errno));
+		fail_msg("/dev/" BOARD_IMPORTER ": %s", strerror(errno));
 	if (ioctl(device, BOARD_ATTACH, &wanted))
 		fail_msg("attach: %s", strerror(errno));
 	*ret_attachment = wanted;
