@@ -94,6 +94,35 @@ void shm__os_lock_sleep(const void *word, uint64_t seen, int64_t until_ns);
 void shm__os_lock_nap(int64_t until_ns);
 void shm__os_lock_wake(const void *word);
 
+/*
+ * Guarding: closing pages of the program's mapping of a memory, and what a handler of faults, which takes
+ * no lock, says to one who touches them. Texts stay for the life of the process. One thread at a time
+ * writes of one mapping: room for n marks, which may answer less; the marks; their count.
+ */
+#define SHM__SITE_SIZE 256
+struct shm__guarded;
+enum shm__mark_what { SHM__MARK_WRITES, SHM__MARK_READS, SHM__MARK_STALE };
+struct shm__mark {
+	size_t start, end;
+	uint32_t since_ms;
+	enum shm__mark_what what;
+	const char *who;
+	const char *where; /* it was handed over; NULL: nobody noted it */
+};
+
+bool shm__os_guard_wanted(void);
+size_t shm__os_page_size(void);
+int shm__os_protect(void *address, size_t length, int prot);
+struct shm__guarded *shm__os_guard_new(void *address, size_t length, size_t size, bool writable,
+				       const char *source, const char *name);
+size_t shm__os_guard_write(struct shm__guarded *guarded, size_t n);
+void shm__os_guard_mark(struct shm__guarded *guarded, size_t i, const struct shm__mark *from);
+void shm__os_guard_written(struct shm__guarded *guarded, size_t n);
+/* Lock-free: a forked child does it too. */
+void shm__os_guard_end(struct shm__guarded *guarded);
+/* The program's call, of those that led to a public function of the library's with this return address. */
+void shm__os_call_site(const void *return_address, char text[static SHM__SITE_SIZE]);
+
 /* The file in which properties of that device's memory can be declared; NULL: there is none. */
 const char *shm__os_declared_in(const char *device);
 
