@@ -142,6 +142,7 @@ struct shm__root {
 	char *origin;
 	void *address; /* of the cached mapping */
 	int prot;
+	struct shm__guard *guard; /* NULL: never guarded */
 
 	unsigned pending; /* queued works of all views */
 	struct shm__view_tree views;
@@ -263,6 +264,13 @@ void shm__shadow_leave(struct metal_generic_shm *view);
 /* map.c */
 int shm__map_locked(struct shm__root *root, int prot);
 
+/* guard.c: all under the memory's lock, but for its end */
+int shm__guard_begin(struct shm__root *root);
+void shm__guard_update(struct shm__root *root, size_t start, size_t end);
+void shm__guard_given(struct metal_generic_shm *view, const void *site);
+void shm__guard_end(struct shm__root *root);
+char *shm__guard_bytes(const struct shm__root *root);
+
 /* turn.c */
 struct shm__turn {
 	size_t start, end;
@@ -270,6 +278,7 @@ struct shm__turn {
 	enum metal_shm_dir dir;           /* what it will do; for the program what ends */
 	bool writes;
 };
+const struct shm__holder *shm__main_holder(const struct shm__range *range);
 int shm__error_held(const struct shm__root *root, const struct shm__range *range, int error,
 		    const char *what);
 

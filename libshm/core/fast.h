@@ -85,6 +85,12 @@ static inline struct metal_generic_shm *shm__view_find(struct shm__root *root, s
 	return NULL;
 }
 
+/* Under the memory's lock, mapped: the bytes for the library itself, whoever has them. */
+static inline char *shm__bytes(const struct shm__root *root)
+{
+	return root->guard ? shm__guard_bytes(root) : root->address;
+}
+
 /* There is nearly always nothing to wait for. */
 static inline int shm__wait_turn(struct shm__root *root, const struct shm__turn *turn,
 				 struct shm__deadline *deadline)

@@ -153,6 +153,7 @@ static void free_in_child(struct metal_generic_shm *shm)
 	    !atomic_load(&shm->refs) || atomic_fetch_sub(&shm->refs, 1) != 1)
 		return;
 	if (shm->kind == SHM__BUFFER) {
+		shm__guard_end(root);
 		if (root->address)
 			root->src->ops->unmap(root->src, &root->memory, root->address,
 					      root->memory.size);

@@ -56,7 +56,7 @@ static int find_word(struct metal_generic_shm *shm, size_t offset, bool take,
 	root = shm->root;
 	shm__mutex_lock(&root->lock);
 	if (is_writable(root, shm->offset + offset))
-		address = (char *)root->address + shm->offset + offset;
+		address = shm__bytes(root) + shm->offset + offset;
 	if (!address)
 		error = shm__error(EINVAL, "map the memory for writing before its locks are used");
 	else if (((uintptr_t)address | (shm->offset + offset)) % METAL_SHM_LOCK_SIZE)

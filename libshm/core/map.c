@@ -44,6 +44,8 @@ int shm__map_locked(struct shm__root *root, int prot)
 	root->address = address;
 	root->prot = have;
 	shm__count(root, root->src, SHM__MAPPINGS, 1);
+	if (shm__os_guard_wanted() && shm__guard_begin(root))
+		shm__log(METAL_SHM_LOG_INFO, "guard: %s", metal_shm_last_error());
 	return 0;
 }
 

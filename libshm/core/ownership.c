@@ -212,7 +212,7 @@ static int give(struct shm__root *root, struct metal_generic_shm *view, enum met
 }
 
 static int hand_over(struct metal_generic_shm *shm, struct metal_device *dev,
-		     enum metal_shm_dir dir, int64_t timeout_ns, bool queued)
+		     enum metal_shm_dir dir, int64_t timeout_ns, bool queued, const void *site)
 {
 	struct shm__deadline deadline = { .timeout_ns = timeout_ns };
 	struct shm__turn turn = { shm->offset, shm->offset + shm->size, dev, dir,
@@ -233,6 +233,8 @@ static int hand_over(struct metal_generic_shm *shm, struct metal_device *dev,
 		error = shm__error(ENOTCONN, "the buffer is not attached to %s", dev->name);
 	if (!error)
 		error = give(root, view, dir, queued || dev->ops->give);
+	if (!error && root->guard)
+		shm__guard_given(view, site);
 	shm__mutex_unlock(&root->lock);
 	if (error || queued || !dev->ops->give)
 		return error;
@@ -242,20 +244,26 @@ static int hand_over(struct metal_generic_shm *shm, struct metal_device *dev,
 	return error;
 }
 
-int metal_shm_sync_for_device_timeout(struct metal_generic_shm *shm, struct metal_device *dev,
-				      enum metal_shm_dir dir, int64_t timeout_ns)
+static int sync_for_device(struct metal_generic_shm *shm, struct metal_device *dev,
+			   enum metal_shm_dir dir, int64_t timeout_ns, const void *site)
 {
 	int error = shm__handle_check(shm);
 
 	if (!error)
 		error = shm__device_check(dev);
-	return error ? error : hand_over(shm, dev, dir, timeout_ns, false);
+	return error ? error : hand_over(shm, dev, dir, timeout_ns, false, site);
+}
+
+int metal_shm_sync_for_device_timeout(struct metal_generic_shm *shm, struct metal_device *dev,
+				      enum metal_shm_dir dir, int64_t timeout_ns)
+{
+	return sync_for_device(shm, dev, dir, timeout_ns, __builtin_return_address(0));
 }
 
 int metal_shm_sync_for_device(struct metal_generic_shm *shm, struct metal_device *dev,
 			      enum metal_shm_dir dir)
 {
-	return metal_shm_sync_for_device_timeout(shm, dev, dir, METAL_SHM_FOREVER);
+	return sync_for_device(shm, dev, dir, METAL_SHM_FOREVER, __builtin_return_address(0));
 }
 
 int metal_shm_hold(struct metal_generic_shm *shm, struct metal_device *dev, enum metal_shm_dir dir,
@@ -263,7 +271,7 @@ int metal_shm_hold(struct metal_generic_shm *shm, struct metal_device *dev, enum
 {
 	if (!shm__alive(shm, dev))
 		return shm__not_alive(shm, dev);
-	return hand_over(shm, dev, dir, timeout_ns, true);
+	return hand_over(shm, dev, dir, timeout_ns, true, __builtin_return_address(0));
 }
 
 static struct metal_generic_shm *find_holder(struct shm__root *root, size_t offset, size_t size,
@@ -394,6 +402,8 @@ static int take_back(struct shm__root *root, size_t start, size_t end, enum meta
 		return error;
 	}
 	end_accesses(root, start, end, dir);
+	if (root->guard)
+		shm__guard_update(root, start, end);
 	error = report_failure(root, start, end);
 	join(root, start, end);
 	shm__count(root, NULL, SHM__HANDOVERS, 1);

@@ -33,6 +33,7 @@ struct shm__holder {
 	unsigned pending;                   /* queued works that have the bytes */
 	uint32_t since_ms;                  /* shm__os_now_ms() */
 	const struct metal_generic_shm *by; /* the view that it got them by */
+	const char *site;                   /* the call that gave them, where that is guarded */
 };
 
 struct shm__range {

@@ -169,6 +169,7 @@ static void destroy(struct shm__root *root)
 {
 	const struct metal_shm_device_ops *ops = root->src->ops;
 
+	shm__guard_end(root);
 	if (root->address)
 		ops->unmap(root->src, &root->memory, root->address, root->memory.size);
 	shm__count_back(SHM__BUFFERS_LIVE, 1);

@@ -132,7 +132,7 @@ static bool any_stale(const struct metal_generic_shm *view)
 static void copy_out(struct metal_generic_shm *view)
 {
 	struct shm__root *root = view->root, *copy = view->shadow->root;
-	char *to = copy->address;
+	char *to = shm__bytes(copy);
 	uint64_t bytes = 0;
 
 	SHM__EACH_RANGE(range, &root->ranges, view->offset, view->offset + view->size) {
@@ -142,7 +142,7 @@ static void copy_out(struct metal_generic_shm *view)
 		if (!is_stale(view, range))
 			continue;
 		end = range->end < end ? range->end : end;
-		memcpy(to + (start - view->offset), (char *)root->address + start, end - start);
+		memcpy(to + (start - view->offset), shm__bytes(root) + start, end - start);
 		bytes += end - start;
 	}
 	/* memory of a source that doesn't clear it shows its last user's bytes behind the part's end */
@@ -195,9 +195,8 @@ static int bring_home(struct shm__root *root, struct shm__range *range, size_t s
 		shm__range_at(&copy->ranges, 0)->flags |=
 			shm__dirt_of(view->view.access) & SHM__DEV_DIRTY;
 	if (!error)
-		memcpy((char *)root->address + range->start,
-		       (char *)copy->address + (range->start - view->offset),
-		       range->end - range->start);
+		memcpy(shm__bytes(root) + range->start,
+		       shm__bytes(copy) + (range->start - view->offset), range->end - range->start);
 	shm__mutex_unlock(&copy->lock);
 	if (error)
 		return error;

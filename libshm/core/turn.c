@@ -75,9 +75,8 @@ static size_t devices_to_wait_for(struct shm__root *root, const struct shm__turn
 	return n;
 }
 
-/* Who has the bytes of a range, for a reason. Under the memory's lock. */
-int shm__error_held(const struct shm__root *root, const struct shm__range *range, int error,
-		    const char *what)
+/* Of those who have a range the one to name: who works on it, who writes it. Under the memory's lock. */
+const struct shm__holder *shm__main_holder(const struct shm__range *range)
 {
 	const struct shm__holder *holder = NULL;
 
@@ -85,6 +84,15 @@ int shm__error_held(const struct shm__root *root, const struct shm__range *range
 		if (!holder || (range->holder[i].pending && !holder->pending) ||
 		    (range->holder[i].dir & ~holder->dir & METAL_SHM_DIR_DEV_W))
 			holder = &range->holder[i];
+	return holder;
+}
+
+/* Who has the bytes of a range, for a reason. Under the memory's lock. */
+int shm__error_held(const struct shm__root *root, const struct shm__range *range, int error,
+		    const char *what)
+{
+	const struct shm__holder *holder = shm__main_holder(range);
+
 	if (!holder)
 		return shm__error(error, "%sbytes %zu to %zu are nobody's yet", what, range->start,
 				  range->end);

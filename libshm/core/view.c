@@ -46,6 +46,8 @@ static void leave_slot(struct metal_generic_shm *view)
 			shm__range_drop_holder(range, holder);
 	}
 	shm__ranges_join(&root->ranges, start, end);
+	if (root->guard)
+		shm__guard_update(root, start, end);
 }
 
 /* What METAL_SHM_SUB_NO_COPY forbids. */

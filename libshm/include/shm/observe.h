@@ -97,6 +97,33 @@ int metal_shm_device_stats(const struct metal_device *dev, struct metal_shm_stat
 void metal_shm_set_paranoid(bool paranoid);
 
 /**
+ * Close a buffer to the program while devices have it.
+ *
+ * For finding the access that comes before metal_shm_sync_for_cpu(), or after the hand-over. While a device
+ * holds bytes, working on them or idle, the pages of metal_shm_map()'s address that lie wholly in such
+ * bytes can't be touched; where all holders only read, and what devices wrote was taken back, they can be
+ * read. A page of which any byte is the program's stays open. Mappings of metal_shm_importer_map(), foreign
+ * mappings of an exported descriptor and lock words under metal_shm_lock() go on as ever.
+ *
+ * A thread that touches a closed page gets SIGSEGV, and this is the one case where the library prints: a
+ * line to standard error says which buffer, at which offset, who holds it, since when and by which call of
+ * the program it was handed over, as MODULE+OFFSET for addr2line. Then the process dies of the signal. The
+ * handler is installed at the first guarded hand-over; all other faults go to the one that was there
+ * before. A handler that the program installs later replaces it, and nothing is printed. A system call
+ * on a closed page fails with EFAULT, without a signal.
+ *
+ * LIBSHM_GUARD=1 in the environment does this for each buffer whose memory allows it, from its first
+ * mapping on. Costs a mapping more for each buffer and system calls for each hand-over. A forked child
+ * inherits what is closed.
+ *
+ * @param shm  any handle; its whole buffer is guarded
+ * @param on   whether; when it ends all pages are open
+ * @return 0; -EINVAL not a handle; -ENOTSUP the memory has no pages of its own that could be closed
+ *         (metal_shm_wrap()), or can't be mapped; -EACCES; -ENOMEM
+ */
+int metal_shm_guard(struct metal_generic_shm *shm, bool on);
+
+/**
  * Say where a buffer's memory came from and why, which sources were refused and who holds it.
  *
  * @param shm   any handle
