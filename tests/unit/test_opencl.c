@@ -3,6 +3,7 @@
 #include "opencl_fixture.h"
 
 #include <fcntl.h>
+#include <sys/wait.h>
 
 #define SIZE 65536u
 
@@ -400,6 +401,55 @@ static void missing_extensions_are_named(void **state)
 	metal_shm_free(shm, NULL);
 }
 
+/* The last words of a child that touches a byte. */
+static void touch_in_a_child(volatile unsigned char *bytes, char *said, size_t size)
+{
+	int ends[2], status;
+	size_t length = 0;
+	ssize_t n;
+	pid_t child;
+
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	if (!child) {
+		dup2(ends[1], STDERR_FILENO);
+		bytes[17]++;
+		_exit(1);
+	}
+	close(ends[1]);
+	while ((n = read(ends[0], said + length, size - 1 - length)) > 0)
+		length += (size_t)n;
+	said[length] = '\0';
+	close(ends[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+}
+
+static void a_kernel_works_on_bytes_that_are_closed_to_the_program(void **state)
+{
+	struct metal_generic_shm *shm = metal_shm_allocate(SIZE, fx.memfd, 0);
+	struct metal_generic_shm *view = metal_shm_attach(shm, fx.gpu);
+	unsigned char *bytes = metal_shm_map(shm, READ_WRITE);
+	char said[2048];
+	cl_event gate = gate_new();
+
+	(void)state;
+	assert_int_equal(metal_shm_guard(shm, true), 0);
+	memset(bytes, 1, SIZE);
+	queue_fill(fx.gpu, shm, gate, 0x5a);
+	touch_in_a_child(bytes, said, sizeof(said));
+	assert_non_null(strstr(said, "at offset 17: "));
+	assert_non_null(strstr(said, metal_shm_device_name(fx.gpu)));
+	/* the call is the program's, which went through the adapter */
+	assert_non_null(strstr(said, "test_opencl+0x"));
+	clSetUserEventStatus(gate, CL_COMPLETE);
+	assert_int_equal(metal_shm_sync_for_cpu(shm, DEV_RW), 0);
+	assert_true(all_are(bytes, SIZE, 0x5a));
+	clReleaseEvent(gate);
+	metal_shm_detach(view, fx.gpu);
+	metal_shm_free(shm, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -420,6 +470,7 @@ int main(int argc, char **argv)
 		opencl_case(two_hundred_attachments_leave_nothing_behind),
 		opencl_case(a_mapping_stays_while_a_buffer_object_lives),
 		opencl_case(missing_extensions_are_named),
+		opencl_case(a_kernel_works_on_bytes_that_are_closed_to_the_program),
 	};
 
 	return shm_test_main(argc, argv, tests, SHM_TEST_COUNT(tests));
