@@ -135,6 +135,7 @@ static int start_one(struct shm__root *root, size_t start, size_t end, unsigned 
 		return error;
 	root->started = true;
 	shm__count(root, root->src, SHM__STARTS, 1);
+	shm__trace(root, root->src, SHM__TRACE_START, start, end - start, (int)dir);
 	return 0;
 }
 
@@ -144,9 +145,11 @@ static int end_one(struct shm__root *root, size_t start, size_t end, unsigned di
 	int error = root->src->ops->sync_for_device(root->src, &root->memory, &range,
 						    (enum metal_shm_dir)dir);
 
-	if (!error)
-		shm__count(root, root->src, SHM__ENDS, 1);
-	return error;
+	if (error)
+		return error;
+	shm__count(root, root->src, SHM__ENDS, 1);
+	shm__trace(root, root->src, SHM__TRACE_END, start, end - start, (int)dir);
+	return 0;
 }
 
 static int issue_whole(struct shm__root *root, const struct shm__plan *plan, size_t start,

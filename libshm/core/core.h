@@ -74,7 +74,8 @@ struct metal_device {
 	const struct metal_shm_device_ops *ops;
 	void *data;
 	char name[128];
-	atomic_uint refs; /* the program's, and one for each memory, view and pool */
+	_Atomic uint32_t track; /* of the trace; 0: not looked up yet */
+	atomic_uint refs;       /* the program's, and one for each memory, view and pool */
 	atomic_bool closed;
 	atomic_uint
 		pending; /* queued works, of all memories: without any it has no event to tell */
@@ -132,10 +133,11 @@ struct shm__root {
 	struct metal_shm_properties properties;
 	size_t size;
 	unsigned users;
-	bool shared;    /* exported or foreign: others may have it mapped */
-	bool read_only; /* imported so: devices may not write it either */
-	bool freed;     /* counted as deferred */
-	bool idle;      /* in its pool */
+	uint32_t number; /* no other memory of the process has it, nor had */
+	bool shared;     /* exported or foreign: others may have it mapped */
+	bool read_only;  /* imported so: devices may not write it either */
+	bool freed;      /* counted as deferred */
+	bool idle;       /* in its pool */
 	char name[64];
 	struct metal_generic_shm *buffer; /* the handle of the whole, while there is one */
 	struct metal_shm_pool *pool;
@@ -330,5 +332,6 @@ const char *shm__fourcc(uint32_t fourcc, char text[static 12]);
 int shm__frame_check(const struct metal_shm_frame *frame, uint64_t size);
 
 #include "fast.h"
+#include "trace.h"
 
 #endif

@@ -40,10 +40,12 @@ int shm__map_locked(struct shm__root *root, int prot)
 		}
 		root->started = true;
 		shm__count(root, root->src, SHM__STARTS, 1);
+		shm__trace(root, root->src, SHM__TRACE_START, 0, root->size, METAL_SHM_DIR_DEV_R);
 	}
 	root->address = address;
 	root->prot = have;
 	shm__count(root, root->src, SHM__MAPPINGS, 1);
+	shm__trace(root, root->src, SHM__TRACE_MAPPED, 0, root->size, 0);
 	if (shm__os_guard_wanted() && shm__guard_begin(root))
 		shm__log(METAL_SHM_LOG_INFO, "guard: %s", metal_shm_last_error());
 	return 0;

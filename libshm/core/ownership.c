@@ -166,6 +166,8 @@ static void take_over(struct shm__root *root, struct metal_generic_shm *view,
 	}
 	join(root, start, end);
 	shm__count(root, view->dev, SHM__HANDOVERS, 1);
+	shm__trace(root, view->dev, queued ? SHM__TRACE_QUEUED : SHM__TRACE_GIVEN, start,
+		   view->size, dir);
 }
 
 static int prepare_in_place(struct shm__root *root, struct metal_generic_shm *view,
@@ -306,6 +308,8 @@ static void end_work(struct shm__root *root, struct metal_generic_shm *view, int
 	atomic_fetch_sub(&view->dev->pending, 1);
 	root->pending--;
 	view->pending--;
+	shm__trace(root, view->dev, view->pending ? SHM__TRACE_PART_DONE : SHM__TRACE_DONE, start,
+		   view->size, error);
 }
 
 int metal_shm_unhold(struct metal_generic_shm *shm, struct metal_device *dev, int error)
@@ -407,6 +411,7 @@ static int take_back(struct shm__root *root, size_t start, size_t end, enum meta
 	error = report_failure(root, start, end);
 	join(root, start, end);
 	shm__count(root, NULL, SHM__HANDOVERS, 1);
+	shm__trace(root, NULL, SHM__TRACE_TAKEN, start, end - start, dir);
 	return error;
 }
 

@@ -11,6 +11,7 @@
 
 shm__mutex shm__registry = SHM__MUTEX_INITIALISER;
 static struct shm__root *roots;
+static _Atomic uint32_t last_number;
 
 int shm__type_check(metal_shm_type type)
 {
@@ -85,6 +86,7 @@ int shm__root_create(struct metal_device *src, const struct metal_shm_memory *me
 		return shm__error(ENOMEM, "no memory for a buffer's record");
 	shm__mutex_init(&root->attach_lock);
 	shm__mutex_init(&root->lock);
+	root->number = atomic_fetch_add(&last_number, 1) + 1;
 	root->src = src;
 	root->memory = *memory;
 	root->size = size;
@@ -107,6 +109,7 @@ int shm__root_create(struct metal_device *src, const struct metal_shm_memory *me
 	shm__device_ref(src);
 	shm__count(root, src, SHM__BUFFERS_LIVE, 1);
 	shm__count(root, src, SHM__BYTES_LIVE, memory->size);
+	shm__trace(root, src, SHM__TRACE_BORN, 0, size, 0);
 	shm__mutex_lock(&shm__registry);
 	root->next = roots;
 	roots = root;
@@ -178,6 +181,7 @@ static void destroy(struct shm__root *root)
 		shm__count_back(SHM__DEFERRED, 1);
 	shm__fences_drop(root);
 	ops->release(root->src, &root->memory);
+	shm__trace(root, root->src, SHM__TRACE_FREED, 0, root->size, 0);
 	if (!shm__os_forked())
 		shm__device_unref(root->src);
 	shm__ranges_end(&root->ranges);

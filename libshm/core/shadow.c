@@ -102,6 +102,7 @@ int shm__shadow_make(struct metal_generic_shm *view, struct metal_device *dev,
 	copy = view->shadow->root;
 	shm__mutex_lock(&copy->lock);
 	copy->ranges.store[0].flags = 0; /* never the program's */
+	shm__trace(copy, dev, SHM__TRACE_SHADOW, 0, copy->size, 0);
 	error = shm__map_locked(copy, METAL_SHM_READ | METAL_SHM_WRITE);
 	shm__mutex_unlock(&copy->lock);
 	if (!error) {
@@ -150,6 +151,7 @@ static void copy_out(struct metal_generic_shm *view)
 		memset(to + view->size, 0, copy->memory.size - view->size);
 	shm__count(root, view->dev, SHM__BYTES_OUT, bytes);
 	shm__count(root, view->dev, SHM__BYTES_COPIED, bytes);
+	shm__trace(root, view->dev, SHM__TRACE_COPIED_OUT, view->offset, bytes, 0);
 }
 
 /* Bring the shadow up to date and make it right for the device. The ranges end where the part does. */
@@ -207,6 +209,8 @@ static int bring_home(struct shm__root *root, struct shm__range *range, size_t s
 		view->copied = root->changes;
 	shm__count(root, view->dev, SHM__BYTES_BACK, range->end - range->start);
 	shm__count(root, view->dev, SHM__BYTES_COPIED, range->end - range->start);
+	shm__trace(root, view->dev, SHM__TRACE_COPIED_BACK, range->start, range->end - range->start,
+		   0);
 	return 0;
 }
 

@@ -71,6 +71,7 @@ void metal_shm_count_copied(struct metal_generic_shm *shm, struct metal_device *
 		return;
 	}
 	shm__count(shm->root, dev, SHM__BYTES_COPIED, bytes);
+	shm__trace(shm->root, dev, SHM__TRACE_COPIED, shm->offset, bytes, 0);
 }
 
 /* Append like snprintf: the length grows past the end, the text doesn't. */

@@ -146,10 +146,12 @@ static int wait_for_holders(struct shm__root *root, const struct shm__turn *turn
 	waiter.next = root->waiters;
 	root->waiters = &waiter;
 	shm__count(root, NULL, SHM__WAITS, 1);
+	shm__trace(root, turn->taker, SHM__TRACE_WAIT, turn->start, turn->end - turn->start, 0);
 	shm__mutex_unlock(&root->lock);
 
 	error = shm__wait_devices(devs, n, waiter.wake, deadline);
 
+	shm__trace(root, turn->taker, SHM__TRACE_WAITED, turn->start, turn->end - turn->start, 0);
 	shm__mutex_lock(&root->lock);
 	shm__waiter_remove(&root->waiters, &waiter);
 	shm__mutex_unlock(&root->lock);
@@ -159,15 +161,18 @@ static int wait_for_holders(struct shm__root *root, const struct shm__turn *turn
 	return error == -ETIMEDOUT ? too_late(root, turn) : error;
 }
 
-static int wait_fences_of(struct shm__root *root, const struct shm__root *backing, bool writes,
-			  struct shm__deadline *deadline)
+static int wait_fences_of(struct shm__root *root, const struct shm__root *backing,
+			  const struct shm__turn *turn, struct shm__deadline *deadline)
 {
 	int error;
 
 	if (backing->memory.os_handle < 0 || backing->properties.dmabuf != METAL_SHM_YES)
 		return 0;
+	shm__trace(root, turn->taker, SHM__TRACE_WAIT, turn->start, turn->end - turn->start, 1);
 	shm__mutex_unlock(&root->lock);
-	error = shm__os_wait_fences(backing->memory.os_handle, writes, shm__deadline_ns(deadline));
+	error = shm__os_wait_fences(backing->memory.os_handle, turn->writes,
+				    shm__deadline_ns(deadline));
+	shm__trace(root, turn->taker, SHM__TRACE_WAITED, turn->start, turn->end - turn->start, 1);
 	shm__mutex_lock(&root->lock);
 	if (error == -ETIMEDOUT)
 		shm__error(ETIMEDOUT, "a fence of the buffer is not signalled");
@@ -182,7 +187,7 @@ static int wait_fences(struct shm__root *root, const struct shm__turn *turn,
 	size_t at = turn->start;
 
 	if (root->fences || root->shared)
-		error = wait_fences_of(root, root, turn->writes, deadline);
+		error = wait_fences_of(root, root, turn, deadline);
 	if (!error && root->kept)
 		shm__fences_look(root);
 	while (!error && root->shadows && at < turn->end) {
@@ -191,7 +196,7 @@ static int wait_fences(struct shm__root *root, const struct shm__turn *turn,
 
 		at = range->end;
 		if (view && (view->view.flags & METAL_SHM_VIEW_FENCES))
-			error = wait_fences_of(root, view->shadow->root, turn->writes, deadline);
+			error = wait_fences_of(root, view->shadow->root, turn, deadline);
 	}
 	return error;
 }

@@ -208,6 +208,7 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 		root->fences = true;
 	shm__mutex_unlock(&root->lock);
 	shm__count(root, dev, SHM__ATTACHES, 1);
+	shm__trace(root, dev, SHM__TRACE_ATTACHED, view->offset, view->size, 0);
 	*ret_view = view;
 	return 0;
 }
@@ -272,6 +273,7 @@ static void end_view(struct metal_generic_shm *view)
 	leave_slot(view);
 	shm__mutex_unlock(&root->lock);
 	view->dev->ops->detach(view->dev, &view->at, &view->view);
+	shm__trace(root, view->dev, SHM__TRACE_DETACHED, view->offset, view->size, 0);
 	shm__mutex_lock(&root->lock);
 }
 

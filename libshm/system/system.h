@@ -40,6 +40,9 @@ uint32_t shm__os_now_ms(void);
 /* Bytes that the CPU writes back together. */
 size_t shm__os_cache_line(void);
 
+/* For the trace: the system's number of the calling thread. */
+uint32_t shm__os_thread_number(void);
+
 /* This thread's last-error text; *ret_size bytes, zeroed at first. Never NULL. */
 char *shm__os_error_text(size_t *ret_size);
 void shm__os_set_errno(int error);

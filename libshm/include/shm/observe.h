@@ -133,6 +133,19 @@ int metal_shm_guard(struct metal_generic_shm *shm, bool on);
  */
 int metal_shm_explain(const struct metal_generic_shm *shm, char *text, size_t size);
 
+/**
+ * Begin to record each change of hands.
+ *
+ * The records go to a ring that is never given back: when it is full each new one takes the place of the
+ * oldest. Threads neither lock nor wait for it. A forked child records nothing.
+ *
+ * @param records  how many of the last to keep, at most 4194304; rounded up to a power of two. One takes
+ *                 48 bytes
+ * @return 0; -EINVAL none or too many; -EALREADY it was begun before; -ENOMEM; -EPERM
+ *         in a forked child
+ */
+int metal_shm_trace_start(size_t records);
+
 #ifdef __cplusplus
 }
 #endif

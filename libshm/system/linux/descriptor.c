@@ -149,6 +149,7 @@ struct metal_generic_shm *metal_shm_import(int borrow_fd, uint64_t offset, size_
 		return NULL;
 	}
 	shm__count(shm->root, NULL, SHM__IMPORTS, 1);
+	shm__trace(shm->root, NULL, SHM__TRACE_IMPORTED, offset, size, 0);
 	if (!size)
 		size = shm->size > offset ? shm->size - (size_t)offset : 0;
 	if (!offset && size >= shm->size)

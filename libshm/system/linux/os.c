@@ -91,6 +91,15 @@ size_t shm__os_cache_line(void)
 	return known;
 }
 
+uint32_t shm__os_thread_number(void)
+{
+	static _Thread_local uint32_t number;
+
+	if (!number)
+		number = (uint32_t)gettid();
+	return number;
+}
+
 char *shm__os_error_text(size_t *ret_size)
 {
 	*ret_size = sizeof(error_text);
