@@ -40,8 +40,12 @@ uint32_t shm__os_now_ms(void);
 /* Bytes that the CPU writes back together. */
 size_t shm__os_cache_line(void);
 
-/* For the trace: the system's number of the calling thread. */
+/* For the trace: the system's number of the calling thread, and number and name of the program. */
 uint32_t shm__os_thread_number(void);
+const char *shm__os_program(uint32_t *ret_number);
+
+/* Write all of it to a descriptor of the program's. 0 or -errno with the reason. */
+int shm__os_write(int os_handle, const char *bytes, size_t size);
 
 /* This thread's last-error text; *ret_size bytes, zeroed at first. Never NULL. */
 char *shm__os_error_text(size_t *ret_size);

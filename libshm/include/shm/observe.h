@@ -146,6 +146,21 @@ int metal_shm_explain(const struct metal_generic_shm *shm, char *text, size_t si
  */
 int metal_shm_trace_start(size_t records);
 
+/**
+ * Write what was recorded as a timeline for ui.perfetto.dev and chrome://tracing.
+ *
+ * A track for each holder, and more of one name where it has several buffers at once: in these each buffer
+ * is seen from when it was given to when the work was done, with the error if it failed. Arrows lead from
+ * one holder of a buffer to the next; cache operations, copies and attachments are instants, waits have a
+ * length. Chrome's trace event format, whose file also says how many records were lost. Recording goes on,
+ * in other threads even meanwhile, so that it can be written again.
+ *
+ * @param borrow_fd  a file, pipe or socket that blocks; stays the caller's
+ * @return 0; -ENODATA metal_shm_trace_start() was not called; -EBADF closed, or for reading only; -ENOSPC
+ *         the disk is full, or another error of write(); -ENOMEM; -EPERM in a forked child
+ */
+int metal_shm_trace_write(int borrow_fd);
+
 #ifdef __cplusplus
 }
 #endif

@@ -100,6 +100,31 @@ uint32_t shm__os_thread_number(void)
 	return number;
 }
 
+const char *shm__os_program(uint32_t *ret_number)
+{
+	*ret_number = (uint32_t)getpid();
+	return program_invocation_short_name;
+}
+
+int shm__os_write(int os_handle, const char *bytes, size_t size)
+{
+	while (size) {
+		ssize_t n = write(os_handle, bytes, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			int error = n < 0 ? errno : EIO;
+
+			return metal_shm_set_error(error, "descriptor %d: %s", os_handle,
+						   strerror(error));
+		}
+		bytes += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
 char *shm__os_error_text(size_t *ret_size)
 {
 	*ret_size = sizeof(error_text);
