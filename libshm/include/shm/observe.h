@@ -137,11 +137,14 @@ int metal_shm_explain(const struct metal_generic_shm *shm, char *text, size_t si
  * Begin to record each change of hands.
  *
  * The records go to a ring that is never given back: when it is full each new one takes the place of the
- * oldest. Threads neither lock nor wait for it. A forked child records nothing.
+ * oldest. Threads neither lock nor wait for it. LIBSHM_TRACE=FILE in the environment does the same at the
+ * first use of the library, with 65536 records, and writes FILE when the program ends by itself: not when
+ * a signal kills it, nor by _exit(). "%p" in FILE becomes the process's number. Programs that run with
+ * others' rights don't look at it, and a forked child records and writes nothing.
  *
  * @param records  how many of the last to keep, at most 4194304; rounded up to a power of two. One takes
  *                 48 bytes
- * @return 0; -EINVAL none or too many; -EALREADY it was begun before; -ENOMEM; -EPERM
+ * @return 0; -EINVAL none or too many; -EALREADY it was begun before, by LIBSHM_TRACE too; -ENOMEM; -EPERM
  *         in a forked child
  */
 int metal_shm_trace_start(size_t records);

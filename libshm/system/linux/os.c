@@ -14,6 +14,7 @@
 
 #include "dmabuf.h"
 #include "system.h"
+#include "trace_file.h"
 
 /* Long enough for a refusal that lists every source with what it failed. */
 #define ERROR_TEXT_SIZE 2048
@@ -41,8 +42,8 @@ __attribute__((constructor)) static void watch_forks(void)
 /* The first record is the first use: a program may become a daemon before that. */
 void *shm__os_alloc(size_t size)
 {
-	if (!atomic_load_explicit(&used, memory_order_relaxed))
-		atomic_store(&used, true);
+	if (!atomic_load_explicit(&used, memory_order_relaxed) && !atomic_exchange(&used, true))
+		shm__trace_file_begin();
 	return calloc(1, size);
 }
 
