@@ -44,6 +44,7 @@ void shm__ranges_init(struct shm__ranges *ranges, size_t size, unsigned flags)
 	all->end = size;
 	all->flags = flags;
 	RB_INSERT(shm__range_tree, &ranges->tree, all);
+	ranges->last = all;
 	ranges->count = 1;
 }
 
@@ -65,11 +66,16 @@ void shm__ranges_end(struct shm__ranges *ranges)
 
 struct shm__range *shm__range_at(struct shm__ranges *ranges, size_t offset)
 {
-	struct shm__range *range = RB_ROOT(&ranges->tree);
+	struct shm__range *range = ranges->last;
 
-	/* mostly there is one */
+	/* a hand-over looks for its own a dozen times */
+	if (offset >= range->start && offset < range->end)
+		return range;
+	range = RB_ROOT(&ranges->tree);
 	while (range && (offset < range->start || offset >= range->end))
 		range = offset < range->start ? RB_LEFT(range, node) : RB_RIGHT(range, node);
+	if (range)
+		ranges->last = range;
 	return range;
 }
 
@@ -117,9 +123,14 @@ static int reserve(struct shm__ranges *ranges, unsigned n)
 
 int shm__ranges_cut(struct shm__ranges *ranges, size_t start, size_t end)
 {
-	unsigned need = !begins_at(ranges, start) + !begins_at(ranges, end);
-	int error = need ? reserve(ranges, need) : 0;
+	const struct shm__range *range = shm__range_at(ranges, start);
+	unsigned need;
+	int error;
 
+	if (range && range->start == start && range->end == end)
+		return 0;
+	need = !begins_at(ranges, start) + !begins_at(ranges, end);
+	error = need ? reserve(ranges, need) : 0;
 	if (error || !need)
 		return error;
 	split(ranges, start);
@@ -151,7 +162,9 @@ void shm__ranges_join(struct shm__ranges *ranges, size_t start, size_t end)
 
 	if (ranges->count == 1)
 		return;
-	range = shm__range_at(ranges, start ? start - 1 : 0);
+	range = shm__range_at(ranges, start);
+	if (range && range->start == start && start)
+		range = RB_PREV(shm__range_tree, , range);
 	while (range && range->start <= end) {
 		next = shm__range_next(range);
 		if (!next || !same_state(range, next)) {
@@ -164,6 +177,7 @@ void shm__ranges_join(struct shm__ranges *ranges, size_t start, size_t end)
 		RB_REMOVE(shm__range_tree, &ranges->tree, next);
 		range->end = next->end;
 		ranges->count--;
+		ranges->last = range;
 		put_spare(ranges, next);
 	}
 }

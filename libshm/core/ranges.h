@@ -53,6 +53,8 @@ RB_HEAD(shm__range_tree, shm__range);
 
 struct shm__ranges {
 	struct shm__range_tree tree;
+	struct shm__range
+		*last; /* that was looked for, so that it is found again without a search */
 	size_t count;
 	struct shm__range *spare; /* linked by newest's place: see ranges.c */
 	struct shm__range store[SHM__INLINE];
@@ -79,6 +81,6 @@ void shm__range_drop_holder(struct shm__range *range, struct shm__holder *holder
 /* The ranges of [from, to), which may begin and end inside the first and the last. */
 #define SHM__EACH_RANGE(range, ranges, from, to)                                                   \
 	for (struct shm__range *range = shm__range_at(ranges, from); range && range->start < (to); \
-	     range = shm__range_next(range))
+	     range = range->end < (to) ? shm__range_next(range) : NULL)
 
 #endif

@@ -83,6 +83,23 @@ static void cutting_changes_no_state_and_joining_undoes_it(void **state)
 	shm__ranges_end(&ranges);
 }
 
+static void what_was_joined_is_found_as_one(void **state)
+{
+	struct shm__ranges ranges;
+
+	(void)state;
+	shm__ranges_init(&ranges, BYTES, 7);
+	for (size_t at = 5; at < 25; at++) {
+		assert_int_equal(shm__ranges_cut(&ranges, 10, 20), 0);
+		assert_int_equal(shm__range_at(&ranges, 15)->start, 10);
+		assert_int_equal(shm__range_at(&ranges, at)->flags, 7);
+		shm__ranges_join(&ranges, 10, 20);
+		assert_int_equal(shm__range_at(&ranges, 15)->end, BYTES);
+		assert_int_equal(shm__range_at(&ranges, at)->end, BYTES);
+	}
+	shm__ranges_end(&ranges);
+}
+
 static void outside_there_is_no_range(void **state)
 {
 	struct shm__ranges ranges;
@@ -167,6 +184,7 @@ int main(int argc, char **argv)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_byte_has_the_state_that_it_was_given),
 		cmocka_unit_test(cutting_changes_no_state_and_joining_undoes_it),
+		cmocka_unit_test(what_was_joined_is_found_as_one),
 		cmocka_unit_test(outside_there_is_no_range),
 		cmocka_unit_test(holders_are_kept_by_slot_and_the_idle_make_room),
 		cmocka_unit_test(what_differs_in_anything_stays_apart),
