@@ -257,7 +257,8 @@ void metal_shm_free(struct metal_generic_shm *src_shm, struct metal_device *src_
  * @param dst_dev  a device that uses memory
  * @return the view, ended by metal_shm_detach() as often as attached; NULL with errno EINVAL, ENODEV
  *         (closed), ENOTSUP (the device uses no memory, or not this memory: the reason says what it
- *         wants; or it, or one that is attached, works on copies of its own), ENOSPC (no room in the device), ENOMEM, or the device's own error
+ *         wants; or it, or one that is attached, works on copies of its own), ENOSPC (no room in the
+ *         device), ENOMEM, or the device's own error
  */
 struct metal_generic_shm *metal_shm_attach(struct metal_generic_shm *src_shm,
 					   struct metal_device *dst_dev);
