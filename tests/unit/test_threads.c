@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -233,6 +234,64 @@ static void one_name_opened_by_many_threads(void **state)
 	run(name_and_free, *state);
 }
 
+#define ZONE \
+	700 /* odd parts of a zone of their own for each thread, neighbours in one line of the cache */
+
+/* In place for one device, a copy for the other: each sees what the last owner left in these bytes alone. */
+static int pass_round(struct shared *shared, struct metal_generic_shm *part, char *mine, char value)
+{
+	struct fake_importer *to[] = { shared->one, shared->two };
+
+	for (int i = 0; i < 2; i++) {
+		size_t size = metal_shm_size(part);
+		char *there;
+
+		memset(mine, value, size);
+		if (metal_shm_wrote(part, 0, size) ||
+		    metal_shm_hold(part, to[i]->dev, METAL_SHM_DIR_DEV_RW, METAL_SHM_FOREVER))
+			return -1;
+		there = fake_view_bytes(to[i], part);
+		if (there[0] != value || there[size - 1] != value)
+			return -1;
+		memset(there, ++value, size);
+		if (metal_shm_unhold(part, to[i]->dev, 0) ||
+		    metal_shm_sync_for_cpu(part, METAL_SHM_DIR_DEV_RW) || mine[0] != value ||
+		    mine[size - 1] != value)
+			return -1;
+	}
+	return 0;
+}
+
+static void *hand_ranges_round(void *argument)
+{
+	static atomic_uint threads;
+	struct shared *shared = argument;
+	size_t start = atomic_fetch_add(&threads, 1) % THREADS * ZONE;
+	char *bytes = metal_shm_map(shared->shm, METAL_SHM_READ | METAL_SHM_WRITE);
+
+	CHECK(bytes);
+	for (size_t i = 0; i < ROUNDS / 2; i++) {
+		size_t from = i * 37 % (ZONE - 1), size = 1 + i * 91 % (ZONE - from);
+		struct metal_generic_shm *part = metal_shm_sub(shared->shm, start + from, size, 0);
+		struct metal_generic_shm *view = metal_shm_attach(part, shared->one->dev);
+		struct metal_generic_shm *other = metal_shm_attach(part, shared->two->dev);
+
+		CHECK(view && other);
+		CHECK(metal_shm_view_mode(view) == METAL_SHM_VIEW_SHADOW);
+		CHECK(!pass_round(shared, part, bytes + start + from, (char)i));
+		metal_shm_detach(view, shared->one->dev);
+		metal_shm_detach(other, shared->two->dev);
+		metal_shm_free(part, NULL);
+	}
+	CHECK(!metal_shm_unmap(shared->shm, METAL_SHM_READ | METAL_SHM_WRITE));
+	return NULL;
+}
+
+static void ranges_of_one_buffer_are_handed_round_by_many_threads(void **state)
+{
+	run(hand_ranges_round, *state);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(int argc, char **argv)
@@ -244,6 +303,7 @@ int main(int argc, char **argv)
 		CASE(one_memory_imported_by_many_threads),
 		CASE(queued_work_completes_in_whatever_thread_waits),
 		CASE(one_name_opened_by_many_threads),
+		CASE(ranges_of_one_buffer_are_handed_round_by_many_threads),
 	};
 
 	fake_warm_up();
