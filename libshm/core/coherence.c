@@ -24,7 +24,8 @@ static bool may_be_written(const struct shm__root *root, const struct shm__range
 
 	if (!(flags & SHM__OWNED) || (flags & SHM__DEV_DIRTY))
 		return false;
-	return (flags & SHM__WRITTEN) || (root->shared && !(flags & SHM__REPORTED));
+	return (flags & SHM__WRITTEN) ||
+	       ((root->unusual & SHM__SHARED) && !(flags & SHM__REPORTED));
 }
 
 static bool cpu_dirty(const struct shm__root *root, const struct shm__range *range)
@@ -275,12 +276,8 @@ static int refuse(struct shm__root *root, enum shm__refusal refusal, size_t star
 	return shm__error(EBUSY, "%s syncs only all of its memory", root->src->name);
 }
 
-/*
- * The operations that make the bytes [start, end) right for who takes them: nothing, some ranges, or
- * all. The ranges begin and end there.
- */
-int shm__prepare(struct shm__root *root, size_t start, size_t end, unsigned taker,
-		 enum metal_shm_dir dir)
+int shm__prepare_dirty(struct shm__root *root, size_t start, size_t end, unsigned taker,
+		       enum metal_shm_dir dir)
 {
 	struct shm__question q = {
 		.taker = taker,
@@ -301,10 +298,8 @@ int shm__prepare(struct shm__root *root, size_t start, size_t end, unsigned take
 	}
 	if (plan.refusal)
 		return refuse(root, plan.refusal, start, end);
-	if (!plan.start && !plan.end) {
-		shm__count(root, root->src, SHM__ELIDED, 1);
-		return 0;
-	}
+	if (!plan.start && !plan.end)
+		return shm__elided(root);
 	return q.ranged ? issue_ranged(root, &plan, &span, &q)
 			: issue_whole(root, &plan, start, end);
 }

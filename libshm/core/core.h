@@ -121,6 +121,12 @@ struct shm__slot {
 	unsigned views;
 };
 
+/* What makes a memory's hand-overs longer than they mostly are. */
+#define SHM__SHARED  1u /* exported or foreign: others may have it mapped */
+#define SHM__FENCES  2u /* some device puts them on the memory */
+#define SHM__SHADOWS 4u /* some view has one */
+#define SHM__FAILED  8u /* some range has a failure to tell */
+
 /* A memory. Its users are its handles and views; the registry's lock guards the count. */
 struct shm__root {
 	/* Attachments and detachments come one at a time. Waited for with no lock held; tried under lock. */
@@ -134,7 +140,6 @@ struct shm__root {
 	size_t size;
 	unsigned users;
 	uint32_t number; /* no other memory of the process has it, nor had */
-	bool shared;     /* exported or foreign: others may have it mapped */
 	bool read_only;  /* imported so: devices may not write it either */
 	bool freed;      /* counted as deferred */
 	bool idle;       /* in its pool */
@@ -147,8 +152,10 @@ struct shm__root {
 	struct shm__guard *guard; /* NULL: never guarded */
 
 	unsigned pending; /* queued works of all views */
+	unsigned unusual; /* SHM__SHARED to SHM__FAILED */
 	struct shm__view_tree views;
-	struct metal_generic_shm *ended; /* that whoever has attach_lock ends before it lets go */
+	struct metal_generic_shm *recent; /* of these, the one found last */
+	struct metal_generic_shm *ended;  /* that whoever has attach_lock ends before it lets go */
 	struct shm__waiter *waiters;
 	struct shm__fence *kept; /* imported ones: see fence.c */
 	struct shm__ranges ranges;
@@ -157,7 +164,6 @@ struct shm__root {
 	unsigned shadows;  /* views with one */
 	bool started;      /* a START was ever issued: some exporters refuse an END before */
 	bool device_dirty; /* some range may be SHM__DEV_DIRTY */
-	bool fences;       /* some device puts them on the memory */
 	bool has_frame;
 	char failed_by[64]; /* who failed last */
 
@@ -242,12 +248,16 @@ extern atomic_bool shm__paranoid;
 bool shm__is_coherent(const struct shm__root *root);
 bool shm__busy_writer(const struct shm__range *range);
 void shm__note_writes(struct shm__root *root, size_t start, size_t end);
-int shm__prepare(struct shm__root *root, size_t start, size_t end, unsigned taker,
-		 enum metal_shm_dir dir);
+int shm__prepare_dirty(struct shm__root *root, size_t start, size_t end, unsigned taker,
+		       enum metal_shm_dir dir);
 int shm__settle_locked(struct shm__root *root);
 
 /* ownership.c */
-unsigned shm__dirt_of(enum metal_shm_access access);
+#define SHM__IS_DIR(dir) ((dir) >= METAL_SHM_DIR_DEV_R && (dir) <= METAL_SHM_DIR_DEV_RW)
+int shm__report_failure(struct shm__root *root, size_t start, size_t end);
+int shm__fetch(struct shm__root *root, size_t start, size_t end,
+	       const struct metal_generic_shm *but);
+void shm__join(struct shm__root *root, size_t start, size_t end);
 int shm__check_granule(struct shm__root *root, size_t start, size_t end, unsigned taker,
 		       enum metal_shm_dir dir);
 

@@ -9,12 +9,6 @@
  */
 #include "core.h"
 
-static bool is_cpu(unsigned taker)
-{
-	return taker == SHM__PROGRAM || taker == METAL_SHM_ACCESS_CPU_KERNEL ||
-	       taker == METAL_SHM_ACCESS_CPU_USER;
-}
-
 static bool may_write(const struct shm__question *q)
 {
 	return q->taker == SHM__PROGRAM || (q->dir & METAL_SHM_DIR_DEV_W);
@@ -26,17 +20,17 @@ static bool may_write(const struct shm__question *q)
  */
 static void decide_start(const struct shm__question *q, struct shm__plan *plan)
 {
-	bool last = is_cpu(q->taker) && may_write(q) && !q->ranged && q->out.device;
-	bool sees = q->in.device && (is_cpu(q->taker) || q->taker == METAL_SHM_ACCESS_UNKNOWN);
+	bool last = shm__is_cpu(q->taker) && may_write(q) && !q->ranged && q->out.device;
+	bool sees = q->in.device && (shm__is_cpu(q->taker) || q->taker == METAL_SHM_ACCESS_UNKNOWN);
 	bool needed = sees || last;
 	bool destroys = q->in.cpu || (!q->ranged && q->out.cpu);
 
 	/* by ranges only those that a device wrote are read in */
 	if (needed && !q->ranged && destroys)
 		plan->refusal = SHM__START_DESTROYS;
-	else if (needed || (q->paranoid && is_cpu(q->taker) && !destroys))
+	else if (needed || (q->paranoid && shm__is_cpu(q->taker) && !destroys))
 		plan->start = METAL_SHM_DIR_DEV_W;
-	if (plan->start && (q->dir & METAL_SHM_DIR_DEV_W) && is_cpu(q->taker))
+	if (plan->start && (q->dir & METAL_SHM_DIR_DEV_W) && shm__is_cpu(q->taker))
 		plan->start |= METAL_SHM_DIR_DEV_R;
 }
 
@@ -50,7 +44,7 @@ static void decide_end(const struct shm__question *q, struct shm__plan *plan)
 	bool destroys =
 		!q->ranged && (q->out.busy || (!plan->start && (q->in.device || q->out.device)));
 
-	if (is_cpu(q->taker) || !(q->in.cpu || always))
+	if (shm__is_cpu(q->taker) || !(q->in.cpu || always))
 		return;
 	if (destroys) {
 		if (q->in.cpu)
@@ -68,7 +62,7 @@ struct shm__plan shm__decide(const struct shm__question *q)
 
 	if (q->coherent)
 		return plan;
-	if (is_cpu(q->taker) && may_write(q) && !q->ranged && q->out.busy)
+	if (shm__is_cpu(q->taker) && may_write(q) && !q->ranged && q->out.busy)
 		plan.refusal = SHM__STILL_WRITES;
 	else
 		decide_start(q, &plan);

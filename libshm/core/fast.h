@@ -62,24 +62,28 @@ static inline void shm__count(struct shm__root *root, struct metal_device *dev,
 static inline int shm__view_order(const struct metal_generic_shm *view, size_t offset, size_t size,
 				  const struct metal_device *dev)
 {
+	/* first what differs among the views of a frame */
+	if (view->dev != dev)
+		return (uintptr_t)view->dev < (uintptr_t)dev ? -1 : 1;
 	if (view->offset != offset)
 		return view->offset < offset ? -1 : 1;
-	if (view->size != size)
-		return view->size < size ? -1 : 1;
-	return ((uintptr_t)view->dev > (uintptr_t)dev) - ((uintptr_t)view->dev < (uintptr_t)dev);
+	return (view->size > size) - (view->size < size);
 }
 
 /* Under the memory's lock. A view that only waits for its last work is found, and can be attached again. */
 static inline struct metal_generic_shm *shm__view_find(struct shm__root *root, size_t offset,
 						       size_t size, const struct metal_device *dev)
 {
-	struct metal_generic_shm *view = RB_ROOT(&root->views);
+	struct metal_generic_shm *view = root->recent;
 
+	if (view && view->dev == dev && view->offset == offset && view->size == size)
+		return view;
+	view = RB_ROOT(&root->views);
 	while (view) {
 		int order = shm__view_order(view, offset, size, dev);
 
 		if (!order)
-			return view;
+			return root->recent = view;
 		view = order > 0 ? RB_LEFT(view, node) : RB_RIGHT(view, node);
 	}
 	return NULL;
@@ -91,13 +95,41 @@ static inline char *shm__bytes(const struct shm__root *root)
 	return root->guard ? shm__guard_bytes(root) : root->address;
 }
 
-/* There is nearly always nothing to wait for. */
-static inline int shm__wait_turn(struct shm__root *root, const struct shm__turn *turn,
-				 struct shm__deadline *deadline)
+static inline bool shm__is_cpu(unsigned taker)
 {
-	if (!root->pending && !root->fences && !root->shared && !root->shadows)
-		return 0;
-	return shm__wait_long(root, turn, deadline);
+	return taker == SHM__PROGRAM || taker == METAL_SHM_ACCESS_CPU_KERNEL ||
+	       taker == METAL_SHM_ACCESS_CPU_USER;
+}
+
+/* What a writer of this kind leaves behind. */
+static inline unsigned shm__dirt_of(enum metal_shm_access access)
+{
+	return shm__is_cpu(access) ? SHM__CPU_DIRTY : SHM__DEV_DIRTY;
+}
+
+static inline int shm__elided(struct shm__root *root)
+{
+	shm__count(root, root->src, SHM__ELIDED, 1);
+	return 0;
+}
+
+/*
+ * The operations that make the bytes [start, end) right for who takes them: nothing, some ranges, or
+ * all. The ranges begin and end there. A CPU needs none where no device wrote past the cache.
+ */
+static inline int shm__prepare(struct shm__root *root, size_t start, size_t end, unsigned taker,
+			       enum metal_shm_dir dir)
+{
+	if (!root->device_dirty && shm__is_cpu(taker) &&
+	    !atomic_load_explicit(&shm__paranoid, memory_order_relaxed))
+		return shm__elided(root);
+	return shm__prepare_dirty(root, start, end, taker, dir);
+}
+
+/* There is nearly always nothing to wait for. */
+static inline bool shm__may_wait(const struct shm__root *root)
+{
+	return root->pending | root->unusual;
 }
 
 /* Under the memory's lock. True once for each time that it becomes idle. */

@@ -7,8 +7,7 @@
 
 #include "core.h"
 
-#define IS_DIR(dir) ((dir) >= METAL_SHM_DIR_DEV_R && (dir) <= METAL_SHM_DIR_DEV_RW)
-#define MOST_KEPT   16u
+#define MOST_KEPT 16u
 
 struct shm__fence {
 	struct shm__fence *next;
@@ -20,7 +19,7 @@ struct shm__fence {
 
 static int check_memory(const struct shm__root *root, enum metal_shm_dir dir)
 {
-	if (!IS_DIR(dir))
+	if (!SHM__IS_DIR(dir))
 		return shm__error(EINVAL, "%d is not an enum metal_shm_dir", (int)dir);
 	if (root->properties.dmabuf != METAL_SHM_YES || root->memory.os_handle < 0)
 		return shm__error(ENOTSUP, "%s memory is not a DMA-BUF, so it has no fences",
@@ -37,6 +36,7 @@ static void note_failure(struct shm__root *root, const struct shm__fence *fence,
 	shm__ranges_cut(&root->ranges, start, end);
 	SHM__EACH_RANGE(range, &root->ranges, start, end)
 		range->failed = status == -ENODEV ? -ENODEV : -EIO;
+	root->unusual |= SHM__FAILED;
 	shm__ranges_join(&root->ranges, start, end);
 	snprintf(root->failed_by, sizeof(root->failed_by), "a fence of %s (%d)", fence->by, status);
 }
@@ -124,7 +124,7 @@ static int import(struct metal_generic_shm *shm, const struct metal_device *dev,
 	snprintf(fence->by, sizeof(fence->by), "%.31s", dev->name);
 	fence->next = root->kept;
 	root->kept = fence;
-	root->fences = true;
+	root->unusual |= SHM__FENCES;
 	return 0;
 }
 

@@ -8,21 +8,13 @@
 
 #include "core.h"
 
-#define IS_DIR(dir) ((dir) >= METAL_SHM_DIR_DEV_R && (dir) <= METAL_SHM_DIR_DEV_RW)
-
-/* What a writer of this kind leaves behind. */
-unsigned shm__dirt_of(enum metal_shm_access access)
-{
-	bool cpu = access == METAL_SHM_ACCESS_CPU_KERNEL || access == METAL_SHM_ACCESS_CPU_USER;
-
-	return cpu ? SHM__CPU_DIRTY : SHM__DEV_DIRTY;
-}
-
 /* What the last holder left behind goes to one next owner, who then knows. */
-static int report_failure(struct shm__root *root, size_t start, size_t end)
+int shm__report_failure(struct shm__root *root, size_t start, size_t end)
 {
 	int failed = 0;
 
+	if (!(root->unusual & SHM__FAILED))
+		return 0;
 	SHM__EACH_RANGE(range, &root->ranges, start, end)
 		if (range->failed)
 			failed = range->failed;
@@ -72,17 +64,19 @@ int shm__check_granule(struct shm__root *root, size_t start, size_t end, unsigne
 }
 
 /* Make one of equal neighbours, in the granules beside the range too. */
-static void join(struct shm__root *root, size_t start, size_t end)
+void shm__join(struct shm__root *root, size_t start, size_t end)
 {
 	size_t granule = root->properties.sync_granule;
 
+	if (root->ranges.count == 1)
+		return;
 	shm__ranges_join(&root->ranges, start > granule ? start - granule : 0,
 			 root->size - end > granule ? end + granule : root->size);
 }
 
 /* Bring back what is newest in shadows but one, by the CPU. */
-static int fetch(struct shm__root *root, size_t start, size_t end,
-		 const struct metal_generic_shm *but)
+int shm__fetch(struct shm__root *root, size_t start, size_t end,
+	       const struct metal_generic_shm *but)
 {
 	int error;
 
@@ -96,186 +90,6 @@ static int fetch(struct shm__root *root, size_t start, size_t end,
 	return error ? error : shm__shadows_home(root, start, end, but);
 }
 
-/* Room for the taker everywhere, so that nothing fails half-way. */
-static int check_room(struct shm__root *root, size_t start, size_t end, unsigned slot)
-{
-	SHM__EACH_RANGE(range, &root->ranges, start, end) {
-		const struct shm__holder *holder = shm__range_holder(range, slot);
-		unsigned working = 0;
-
-		for (unsigned i = 0; i < range->holders; i++)
-			working += range->holder[i].pending || (range->holder[i].dir & SHM__BUSY);
-		if (!holder && working == SHM__HOLDERS)
-			return shm__error_held(root, range, EBUSY, "as many devices as can: ");
-	}
-	return 0;
-}
-
-/* Whoever held a range idle and can't share it with the taker holds it no more. */
-static void drop_idle(struct shm__range *range, unsigned slot, enum metal_shm_dir dir)
-{
-	for (unsigned i = range->holders; i-- > 0;) {
-		struct shm__holder *holder = &range->holder[i];
-
-		if (holder->slot != slot && !holder->pending &&
-		    ((holder->dir | (unsigned)dir) & METAL_SHM_DIR_DEV_W))
-			shm__range_drop_holder(range, holder);
-	}
-}
-
-/* The bytes become the view's. */
-static void take_over(struct shm__root *root, struct metal_generic_shm *view,
-		      enum metal_shm_dir dir, bool queued)
-{
-	size_t start = view->offset, end = start + view->size;
-	bool writes = dir & METAL_SHM_DIR_DEV_W;
-	uint32_t now = shm__os_now_ms();
-	unsigned dirt = view->shadow || !writes ? 0 : shm__dirt_of(view->view.access);
-
-	if (writes && root->shadows && !view->shadow)
-		root->changes++;
-	if (dirt & SHM__DEV_DIRTY)
-		root->device_dirty = true;
-	SHM__EACH_RANGE(range, &root->ranges, start, end) {
-		struct shm__holder *holder;
-
-		drop_idle(range, view->slot, dir);
-		holder = shm__range_add_holder(range, view->slot);
-		if (!holder->pending) {
-			holder->dir = dir;
-			holder->since_ms = now;
-		}
-		holder->dir |= dir;
-		holder->by = view;
-		if (queued)
-			holder->pending++;
-		else
-			holder->dir |= SHM__BUSY;
-		range->flags &= ~(SHM__OWNED | SHM__WRITTEN | SHM__REPORTED);
-		range->flags |= dirt;
-		range->failed = 0;
-		if (!writes)
-			continue;
-		range->newest = view->shadow ? view : NULL;
-		range->changed = root->shadows && !view->shadow ? root->changes : range->changed;
-	}
-	if (queued) {
-		view->pending++;
-		root->pending++;
-		atomic_fetch_add(&view->dev->pending, 1);
-	}
-	join(root, start, end);
-	shm__count(root, view->dev, SHM__HANDOVERS, 1);
-	shm__trace(root, view->dev, queued ? SHM__TRACE_QUEUED : SHM__TRACE_GIVEN, start,
-		   view->size, dir);
-}
-
-static int prepare_in_place(struct shm__root *root, struct metal_generic_shm *view,
-			    enum metal_shm_dir dir)
-{
-	size_t start = view->offset, end = start + view->size;
-	int error = shm__check_granule(root, start, end, view->view.access, dir);
-
-	if (!error)
-		error = fetch(root, start, end, NULL);
-	return error ? error : shm__prepare(root, start, end, view->view.access, dir);
-}
-
-static int prepare_shadow(struct shm__root *root, struct metal_generic_shm *view,
-			  enum metal_shm_dir dir)
-{
-	size_t start = view->offset, end = start + view->size;
-	int error = fetch(root, start, end, view);
-
-	return error ? error : shm__shadow_give(view, dir);
-}
-
-static int give(struct shm__root *root, struct metal_generic_shm *view, enum metal_shm_dir dir,
-		bool queued)
-{
-	size_t start = view->offset, end = start + view->size;
-	int error = shm__ranges_cut(&root->ranges, start, end);
-
-	if (error)
-		return shm__error(-error, "no memory for the record of a range");
-	shm__note_writes(root, start, end);
-	error = check_room(root, start, end, view->slot);
-	if (!error && (dir & METAL_SHM_DIR_DEV_R))
-		error = report_failure(root, start, end);
-	if (!error)
-		error = view->shadow ? prepare_shadow(root, view, dir)
-				     : prepare_in_place(root, view, dir);
-	if (error) {
-		join(root, start, end);
-		return error;
-	}
-	take_over(root, view, dir, queued);
-	return 0;
-}
-
-static int hand_over(struct metal_generic_shm *shm, struct metal_device *dev,
-		     enum metal_shm_dir dir, int64_t timeout_ns, bool queued, const void *site)
-{
-	struct shm__deadline deadline = { .timeout_ns = timeout_ns };
-	struct shm__turn turn = { shm->offset, shm->offset + shm->size, dev, dir,
-				  (dir & METAL_SHM_DIR_DEV_W) != 0 };
-	struct metal_generic_shm *view;
-	struct shm__root *root = shm->root;
-	int error;
-
-	if (!IS_DIR(dir))
-		return shm__error(EINVAL, "%d is not an enum metal_shm_dir", (int)dir);
-	if (root->read_only && (dir & METAL_SHM_DIR_DEV_W))
-		return shm__error(EACCES, "the memory was imported read-only; %s may not write it",
-				  dev->name);
-	shm__mutex_lock(&root->lock);
-	error = shm__wait_turn(root, &turn, &deadline);
-	view = shm__view_find(root, shm->offset, shm->size, dev);
-	if (!error && !view)
-		error = shm__error(ENOTCONN, "the buffer is not attached to %s", dev->name);
-	if (!error)
-		error = give(root, view, dir, queued || dev->ops->give);
-	if (!error && root->guard)
-		shm__guard_given(view, site);
-	shm__mutex_unlock(&root->lock);
-	if (error || queued || !dev->ops->give)
-		return error;
-	error = dev->ops->give(dev, &view->view, &view->at.range, dir);
-	if (error)
-		metal_shm_unhold(shm, dev, 0);
-	return error;
-}
-
-static int sync_for_device(struct metal_generic_shm *shm, struct metal_device *dev,
-			   enum metal_shm_dir dir, int64_t timeout_ns, const void *site)
-{
-	int error = shm__handle_check(shm);
-
-	if (!error)
-		error = shm__device_check(dev);
-	return error ? error : hand_over(shm, dev, dir, timeout_ns, false, site);
-}
-
-int metal_shm_sync_for_device_timeout(struct metal_generic_shm *shm, struct metal_device *dev,
-				      enum metal_shm_dir dir, int64_t timeout_ns)
-{
-	return sync_for_device(shm, dev, dir, timeout_ns, __builtin_return_address(0));
-}
-
-int metal_shm_sync_for_device(struct metal_generic_shm *shm, struct metal_device *dev,
-			      enum metal_shm_dir dir)
-{
-	return sync_for_device(shm, dev, dir, METAL_SHM_FOREVER, __builtin_return_address(0));
-}
-
-int metal_shm_hold(struct metal_generic_shm *shm, struct metal_device *dev, enum metal_shm_dir dir,
-		   int64_t timeout_ns)
-{
-	if (!shm__alive(shm, dev))
-		return shm__not_alive(shm, dev);
-	return hand_over(shm, dev, dir, timeout_ns, true, __builtin_return_address(0));
-}
-
 static struct metal_generic_shm *find_holder(struct shm__root *root, size_t offset, size_t size,
 					     const struct metal_device *dev)
 {
@@ -283,28 +97,42 @@ static struct metal_generic_shm *find_holder(struct shm__root *root, size_t offs
 
 	if (view && view->pending)
 		return view;
+	if (!root->pending)
+		return NULL;
 	RB_FOREACH(view, shm__view_tree, &root->views)
 		if (view->dev == dev && view->pending)
 			return view;
 	return NULL;
 }
 
+static inline void end_one_work(struct shm__range *range, unsigned slot, int error)
+{
+	struct shm__holder *holder = &range->holder[0];
+
+	while (holder->slot != slot)
+		holder++;
+	if (error)
+		range->failed = error;
+	if (!--holder->pending)
+		holder->dir &= ~SHM__BUSY;
+}
+
 /* One work less; the last one leaves the bytes with the device, idle. */
-static void end_work(struct shm__root *root, struct metal_generic_shm *view, int error)
+static inline void end_work(struct shm__root *root, struct metal_generic_shm *view, int error)
 {
 	size_t start = view->offset, end = start + view->size;
 
-	SHM__EACH_RANGE(range, &root->ranges, start, end) {
-		struct shm__holder *holder = shm__range_holder(range, view->slot);
-
-		if (error)
-			range->failed = error;
-		if (!--holder->pending)
-			holder->dir &= ~SHM__BUSY;
+	if (root->ranges.count == 1) {
+		end_one_work(RB_ROOT(&root->ranges.tree), view->slot, error);
+	} else {
+		SHM__EACH_RANGE(range, &root->ranges, start, end)
+			end_one_work(range, view->slot, error);
+		shm__ranges_join(&root->ranges, start, end);
 	}
-	if (error)
+	if (error) {
+		root->unusual |= SHM__FAILED;
 		snprintf(root->failed_by, sizeof(root->failed_by), "%.63s", view->dev->name);
-	join(root, start, end);
+	}
 	atomic_fetch_sub(&view->dev->pending, 1);
 	root->pending--;
 	view->pending--;
@@ -329,7 +157,8 @@ int metal_shm_unhold(struct metal_generic_shm *shm, struct metal_device *dev, in
 	} else {
 		end_work(root, view, error);
 		if (!view->pending) {
-			shm__wake_all(root->waiters);
+			if (root->waiters)
+				shm__wake_all(root->waiters);
 			end = !atomic_load(&view->refs) && shm__view_end_locked(view);
 			idle = shm__becomes_idle(root);
 		}
@@ -390,7 +219,8 @@ static int take_back(struct shm__root *root, size_t start, size_t end, enum meta
 
 	if (error || is_the_programs(root, start, end))
 		return error;
-	error = shm__wait_turn(root, &turn, deadline);
+	if (shm__may_wait(root))
+		error = shm__wait_long(root, &turn, deadline);
 	if (error)
 		return error;
 	error = shm__ranges_cut(&root->ranges, start, end);
@@ -402,14 +232,14 @@ static int take_back(struct shm__root *root, size_t start, size_t end, enum meta
 	if (!error)
 		error = shm__shadows_home(root, start, end, NULL);
 	if (error) {
-		join(root, start, end);
+		shm__join(root, start, end);
 		return error;
 	}
 	end_accesses(root, start, end, dir);
 	if (root->guard)
 		shm__guard_update(root, start, end);
-	error = report_failure(root, start, end);
-	join(root, start, end);
+	error = shm__report_failure(root, start, end);
+	shm__join(root, start, end);
 	shm__count(root, NULL, SHM__HANDOVERS, 1);
 	shm__trace(root, NULL, SHM__TRACE_TAKEN, start, end - start, dir);
 	return error;
@@ -423,7 +253,7 @@ int metal_shm_sync_for_cpu_timeout(struct metal_generic_shm *shm, enum metal_shm
 
 	if (error)
 		return error;
-	if (!IS_DIR(dir))
+	if (!SHM__IS_DIR(dir))
 		return shm__error(EINVAL, "%d is not an enum metal_shm_dir", (int)dir);
 	shm__mutex_lock(&shm->root->lock);
 	error = take_back(shm->root, shm->offset, shm->offset + shm->size, dir, &deadline);

@@ -64,14 +64,10 @@ void shm__ranges_end(struct shm__ranges *ranges)
 	}
 }
 
-struct shm__range *shm__range_at(struct shm__ranges *ranges, size_t offset)
+struct shm__range *shm__range_search(struct shm__ranges *ranges, size_t offset)
 {
-	struct shm__range *range = ranges->last;
+	struct shm__range *range = RB_ROOT(&ranges->tree);
 
-	/* a hand-over looks for its own a dozen times */
-	if (offset >= range->start && offset < range->end)
-		return range;
-	range = RB_ROOT(&ranges->tree);
 	while (range && (offset < range->start || offset >= range->end))
 		range = offset < range->start ? RB_LEFT(range, node) : RB_RIGHT(range, node);
 	if (range)
@@ -121,16 +117,11 @@ static int reserve(struct shm__ranges *ranges, unsigned n)
 	return 0;
 }
 
-int shm__ranges_cut(struct shm__ranges *ranges, size_t start, size_t end)
+int shm__ranges_cut_at(struct shm__ranges *ranges, size_t start, size_t end)
 {
-	const struct shm__range *range = shm__range_at(ranges, start);
-	unsigned need;
-	int error;
+	unsigned need = !begins_at(ranges, start) + !begins_at(ranges, end);
+	int error = need ? reserve(ranges, need) : 0;
 
-	if (range && range->start == start && range->end == end)
-		return 0;
-	need = !begins_at(ranges, start) + !begins_at(ranges, end);
-	error = need ? reserve(ranges, need) : 0;
 	if (error || !need)
 		return error;
 	split(ranges, start);
@@ -156,12 +147,10 @@ static bool same_state(const struct shm__range *a, const struct shm__range *b)
 	       a->changed == b->changed && a->newest == b->newest && same_holders(a, b);
 }
 
-void shm__ranges_join(struct shm__ranges *ranges, size_t start, size_t end)
+void shm__ranges_join_at(struct shm__ranges *ranges, size_t start, size_t end)
 {
 	struct shm__range *range, *next;
 
-	if (ranges->count == 1)
-		return;
 	range = shm__range_at(ranges, start);
 	if (range && range->start == start && start)
 		range = RB_PREV(shm__range_tree, , range);
@@ -180,14 +169,6 @@ void shm__ranges_join(struct shm__ranges *ranges, size_t start, size_t end)
 		ranges->last = range;
 		put_spare(ranges, next);
 	}
-}
-
-struct shm__holder *shm__range_holder(struct shm__range *range, unsigned slot)
-{
-	for (unsigned i = 0; i < range->holders; i++)
-		if (range->holder[i].slot == slot)
-			return &range->holder[i];
-	return NULL;
 }
 
 void shm__range_drop_holder(struct shm__range *range, struct shm__holder *holder)

@@ -64,16 +64,47 @@ struct shm__ranges {
 void shm__ranges_init(struct shm__ranges *ranges, size_t size, unsigned flags);
 void shm__ranges_end(struct shm__ranges *ranges);
 
-/* The range that has the byte. */
-struct shm__range *shm__range_at(struct shm__ranges *ranges, size_t offset);
+struct shm__range *shm__range_search(struct shm__ranges *ranges, size_t offset);
 struct shm__range *shm__range_next(struct shm__range *range);
 
-/* Make ranges begin at start and at end, so that those between can change. -ENOMEM: nothing did. */
-int shm__ranges_cut(struct shm__ranges *ranges, size_t start, size_t end);
-/* Make one of equal neighbours, from the one before start to the one after end. */
-void shm__ranges_join(struct shm__ranges *ranges, size_t start, size_t end);
+/* The range that has the byte; NULL: none has. A hand-over looks for its own a dozen times. */
+static inline struct shm__range *shm__range_at(struct shm__ranges *ranges, size_t offset)
+{
+	struct shm__range *last = ranges->last;
 
-struct shm__holder *shm__range_holder(struct shm__range *range, unsigned slot);
+	if (offset >= last->start && offset < last->end)
+		return last;
+	return ranges->count == 1 ? NULL : shm__range_search(ranges, offset);
+}
+
+int shm__ranges_cut_at(struct shm__ranges *ranges, size_t start, size_t end);
+void shm__ranges_join_at(struct shm__ranges *ranges, size_t start, size_t end);
+
+/* Make ranges begin at start and at end, so that those between can change. -ENOMEM: nothing did. */
+static inline int shm__ranges_cut(struct shm__ranges *ranges, size_t start, size_t end)
+{
+	const struct shm__range *last = ranges->last;
+
+	if (last->start == start && last->end == end)
+		return 0;
+	return shm__ranges_cut_at(ranges, start, end);
+}
+
+/* Make one of equal neighbours, from the one before start to the one after end. */
+static inline void shm__ranges_join(struct shm__ranges *ranges, size_t start, size_t end)
+{
+	if (ranges->count > 1)
+		shm__ranges_join_at(ranges, start, end);
+}
+
+static inline struct shm__holder *shm__range_holder(struct shm__range *range, unsigned slot)
+{
+	for (unsigned i = 0; i < range->holders; i++)
+		if (range->holder[i].slot == slot)
+			return &range->holder[i];
+	return NULL;
+}
+
 /* A holder that isn't there is made. NULL: there are SHM__HOLDERS with work already. */
 struct shm__holder *shm__range_add_holder(struct shm__range *range, unsigned slot);
 void shm__range_drop_holder(struct shm__range *range, struct shm__holder *holder);

@@ -154,6 +154,16 @@ static void copy_out(struct metal_generic_shm *view)
 	shm__trace(root, view->dev, SHM__TRACE_COPIED_OUT, view->offset, bytes, 0);
 }
 
+/* The device may write its shadow from now on. */
+static void soil(struct metal_generic_shm *view)
+{
+	struct shm__root *copy = view->shadow->root;
+	unsigned dirt = shm__dirt_of(view->view.access);
+
+	shm__range_at(&copy->ranges, 0)->flags |= dirt;
+	copy->device_dirty |= dirt == SHM__DEV_DIRTY;
+}
+
 /* Bring the shadow up to date and make it right for the device. The ranges end where the part does. */
 int shm__shadow_give(struct metal_generic_shm *view, enum metal_shm_dir dir)
 {
@@ -178,7 +188,7 @@ int shm__shadow_give(struct metal_generic_shm *view, enum metal_shm_dir dir)
 	if (!error)
 		error = shm__prepare(copy, 0, copy->size, view->view.access, dir);
 	if (!error && (dir & METAL_SHM_DIR_DEV_W))
-		all->flags |= shm__dirt_of(view->view.access);
+		soil(view);
 	shm__mutex_unlock(&copy->lock);
 	return error;
 }
@@ -194,8 +204,7 @@ static int bring_home(struct shm__root *root, struct shm__range *range, size_t s
 	error = shm__prepare(copy, 0, copy->size, METAL_SHM_ACCESS_CPU_USER, METAL_SHM_DIR_DEV_R);
 	/* the device keeps the rest of the part, and may go on writing it */
 	if (!error && (view->offset < start || view->offset + view->size > end))
-		shm__range_at(&copy->ranges, 0)->flags |=
-			shm__dirt_of(view->view.access) & SHM__DEV_DIRTY;
+		soil(view);
 	if (!error)
 		memcpy(shm__bytes(root) + range->start,
 		       shm__bytes(copy) + (range->start - view->offset), range->end - range->start);
@@ -276,12 +285,15 @@ void shm__shadow_leave(struct metal_generic_shm *view)
 			continue;
 		range->newest = NULL;
 		range->failed = error;
+		root->unusual |= SHM__FAILED;
 	}
 	if (error)
 		shm__log(METAL_SHM_LOG_ERROR, "detach from %s: a part's bytes are lost: %s",
 			 view->dev->name, metal_shm_last_error());
-	if (!--root->shadows)
+	if (!--root->shadows) {
+		root->unusual &= ~SHM__SHADOWS;
 		SHM__EACH_RANGE(range, &root->ranges, 0, root->size)
 			range->changed = 0;
+	}
 	shm__ranges_join(&root->ranges, 0, root->size);
 }

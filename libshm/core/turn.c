@@ -186,7 +186,7 @@ static int wait_fences(struct shm__root *root, const struct shm__turn *turn,
 	int error = 0;
 	size_t at = turn->start;
 
-	if (root->fences || root->shared)
+	if (root->unusual & (SHM__FENCES | SHM__SHARED))
 		error = wait_fences_of(root, root, turn, deadline);
 	if (!error && root->kept)
 		shm__fences_look(root);

@@ -202,10 +202,12 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 	root->slots[view->slot].dev = dev;
 	root->slots[view->slot].views++;
 	RB_INSERT(shm__view_tree, &root->views, view);
-	if (view->shadow)
+	if (view->shadow) {
 		root->shadows++;
-	else if (view->view.flags & METAL_SHM_VIEW_FENCES)
-		root->fences = true;
+		root->unusual |= SHM__SHADOWS;
+	} else if (view->view.flags & METAL_SHM_VIEW_FENCES) {
+		root->unusual |= SHM__FENCES;
+	}
 	shm__mutex_unlock(&root->lock);
 	shm__count(root, dev, SHM__ATTACHES, 1);
 	shm__trace(root, dev, SHM__TRACE_ATTACHED, view->offset, view->size, 0);
@@ -252,6 +254,7 @@ bool shm__view_end_locked(struct metal_generic_shm *view)
 	struct shm__root *root = view->root;
 
 	RB_REMOVE(shm__view_tree, &root->views, view);
+	root->recent = NULL;
 	view->next = root->ended;
 	root->ended = view;
 	return shm__mutex_trylock(&root->attach_lock);

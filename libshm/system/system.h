@@ -9,6 +9,8 @@
  *   bool shm__mutex_trylock(shm__mutex *mutex): false where anybody has it, the caller included
  *   typedef ... shm__thread; shm__thread shm__os_thread(void): the calling one
  *   bool shm__os_is_thread(shm__thread thread): whether it is the calling one
+ *   uint32_t shm__os_now_ms(void): monotonic milliseconds that wrap around, of a clock that costs no
+ *     system call and may be some coarser
  *   bool shm__os_forked(void): in a child of fork() of a process that had used the library
  *
  * A forked child takes no lock, since its parent's other threads may have left it locked for ever.
@@ -33,9 +35,6 @@ void shm__mutex_destroy(shm__mutex *mutex);
 
 /* Monotonic nanoseconds. */
 int64_t shm__os_now_ns(void);
-
-/* Monotonic milliseconds that wrap around, of a clock that costs no system call and may be some coarser. */
-uint32_t shm__os_now_ms(void);
 
 /* Bytes that the CPU writes back together. */
 size_t shm__os_cache_line(void);

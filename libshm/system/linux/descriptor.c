@@ -109,7 +109,7 @@ static int import_memory(int fd, size_t size, bool dmabuf, struct metal_generic_
 		goto close_fd;
 	/* nobody knows who wrote it last: others may have it mapped, and devices may have written */
 	shm__mutex_lock(&(*ret_shm)->root->lock);
-	(*ret_shm)->root->shared = true;
+	(*ret_shm)->root->unusual |= SHM__SHARED;
 	(*ret_shm)->root->read_only = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
 	if (dmabuf)
 		shm__range_at(&(*ret_shm)->root->ranges, 0)->flags |= SHM__DEV_DIRTY;
@@ -180,7 +180,7 @@ int metal_shm_export(struct metal_generic_shm *shm, uint32_t flags)
 	if (fd < 0)
 		return shm__error(errno, "no descriptor left for an export");
 	shm__mutex_lock(&root->lock);
-	root->shared = true;
+	root->unusual |= SHM__SHARED;
 	shm__mutex_unlock(&root->lock);
 	return fd;
 }

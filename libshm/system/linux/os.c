@@ -70,14 +70,6 @@ int64_t shm__os_now_ns(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-uint32_t shm__os_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint32_t)now.tv_sec * 1000u + (uint32_t)(now.tv_nsec / 1000000);
-}
-
 size_t shm__os_cache_line(void)
 {
 	static _Atomic size_t line;

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
 
 typedef pthread_mutex_t shm__mutex;
 typedef pthread_t shm__thread;
@@ -16,6 +18,14 @@ extern atomic_bool shm__os_fork_flag __attribute__((visibility("hidden")));
 static inline bool shm__os_forked(void)
 {
 	return atomic_load_explicit(&shm__os_fork_flag, memory_order_relaxed);
+}
+
+static inline uint32_t shm__os_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint32_t)now.tv_sec * 1000u + (uint32_t)now.tv_nsec / 1000000u;
 }
 
 static inline void shm__mutex_lock(shm__mutex *mutex)

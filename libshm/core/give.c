@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Bytes go to a device: what they need for it, and the record of it. */
+#include "core.h"
+
+/* Room for the taker everywhere, so that nothing fails half-way. */
+static int check_room(struct shm__root *root, size_t start, size_t end, unsigned slot)
+{
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		unsigned working = 0;
+
+		if (range->holders < SHM__HOLDERS || shm__range_holder(range, slot))
+			continue;
+
+		for (unsigned i = 0; i < range->holders; i++)
+			working += range->holder[i].pending || (range->holder[i].dir & SHM__BUSY);
+		if (working == SHM__HOLDERS)
+			return shm__error_held(root, range, EBUSY, "as many devices as can: ");
+	}
+	return 0;
+}
+
+/* Whoever held a range idle and can't share it with the taker holds it no more. */
+static void drop_idle(struct shm__range *range, unsigned slot, enum metal_shm_dir dir)
+{
+	for (unsigned i = range->holders; i-- > 0;) {
+		struct shm__holder *holder = &range->holder[i];
+
+		if (holder->slot != slot && !holder->pending &&
+		    ((holder->dir | (unsigned)dir) & METAL_SHM_DIR_DEV_W))
+			shm__range_drop_holder(range, holder);
+	}
+}
+
+/* The bytes of one range become the view's. */
+static void take_range(const struct shm__root *root, struct shm__range *range,
+		       struct metal_generic_shm *view, enum metal_shm_dir dir)
+{
+	range->flags &= ~(SHM__OWNED | SHM__WRITTEN | SHM__REPORTED);
+	range->failed = 0;
+	if (!(dir & METAL_SHM_DIR_DEV_W))
+		return;
+	range->newest = view->shadow ? view : NULL;
+	if (view->shadow)
+		return;
+	range->flags |= shm__dirt_of(view->view.access);
+	range->changed = root->shadows ? root->changes : 0;
+}
+
+static void take_over(struct shm__root *root, struct metal_generic_shm *view,
+		      enum metal_shm_dir dir, bool queued)
+{
+	size_t start = view->offset, end = start + view->size;
+	uint32_t now = shm__os_now_ms();
+
+	if ((dir & METAL_SHM_DIR_DEV_W) && root->shadows && !view->shadow)
+		root->changes++;
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		struct shm__holder *holder;
+
+		drop_idle(range, view->slot, dir);
+		holder = shm__range_add_holder(range, view->slot);
+		if (!holder->pending) {
+			holder->dir = 0;
+			holder->since_ms = now;
+		}
+		holder->dir |= dir | (queued ? 0 : SHM__BUSY);
+		holder->pending += queued;
+		holder->by = view;
+		take_range(root, range, view, dir);
+	}
+	shm__join(root, start, end);
+}
+
+static int prepare_in_place(struct shm__root *root, struct metal_generic_shm *view,
+			    enum metal_shm_dir dir)
+{
+	size_t start = view->offset, end = start + view->size;
+	int error = shm__check_granule(root, start, end, view->view.access, dir);
+
+	if (!error)
+		error = shm__fetch(root, start, end, NULL);
+	return error ? error : shm__prepare(root, start, end, view->view.access, dir);
+}
+
+static int prepare_shadow(struct shm__root *root, struct metal_generic_shm *view,
+			  enum metal_shm_dir dir)
+{
+	size_t start = view->offset, end = start + view->size;
+	int error = shm__fetch(root, start, end, view);
+
+	return error ? error : shm__shadow_give(view, dir);
+}
+
+static int give_range(struct shm__root *root, struct metal_generic_shm *view,
+		      enum metal_shm_dir dir, bool queued)
+{
+	size_t start = view->offset, end = start + view->size;
+	int error = shm__ranges_cut(&root->ranges, start, end);
+
+	if (error)
+		return shm__error(-error, "no memory for the record of a range");
+	shm__note_writes(root, start, end);
+	error = check_room(root, start, end, view->slot);
+	if (!error && (dir & METAL_SHM_DIR_DEV_R))
+		error = shm__report_failure(root, start, end);
+	if (!error)
+		error = view->shadow ? prepare_shadow(root, view, dir)
+				     : prepare_in_place(root, view, dir);
+	if (error) {
+		shm__join(root, start, end);
+		return error;
+	}
+	take_over(root, view, dir, queued);
+	return 0;
+}
+
+/* A frame's way: all of the memory, in one state, from one holder at most who gives way. */
+static inline bool is_simple(const struct shm__root *root, const struct metal_generic_shm *view,
+			     enum metal_shm_dir dir)
+{
+	const struct shm__range *all = RB_ROOT(&root->ranges.tree);
+	const struct shm__holder *holder = &all->holder[0];
+
+	if ((root->pending | root->unusual) || root->ranges.count != 1 ||
+	    view->size != root->size || all->holders > 1)
+		return false;
+	return !all->holders || !(holder->dir & SHM__BUSY) || holder->slot == view->slot ||
+	       ((holder->dir | dir) & METAL_SHM_DIR_DEV_W);
+}
+
+static inline int give_all(struct shm__root *root, struct metal_generic_shm *view,
+			   enum metal_shm_dir dir, bool queued)
+{
+	struct shm__range *all = RB_ROOT(&root->ranges.tree);
+	int error;
+
+	if (all->flags & SHM__OWNED)
+		shm__note_writes(root, 0, root->size);
+	error = shm__prepare(root, 0, root->size, view->view.access, dir);
+	if (error)
+		return error;
+	all->holders = 1;
+	all->holder[0] = (struct shm__holder){
+		.slot = view->slot,
+		.dir = dir | (queued ? 0 : SHM__BUSY),
+		.pending = queued,
+		.since_ms = shm__os_now_ms(),
+		.by = view,
+	};
+	all->flags &= ~(SHM__OWNED | SHM__WRITTEN | SHM__REPORTED);
+	if (dir & METAL_SHM_DIR_DEV_W)
+		all->flags |= shm__dirt_of(view->view.access);
+	return 0;
+}
+
+static inline int give(struct shm__root *root, struct metal_generic_shm *view,
+		       enum metal_shm_dir dir, bool queued)
+{
+	int error = is_simple(root, view, dir) ? give_all(root, view, dir, queued)
+					       : give_range(root, view, dir, queued);
+
+	if (error)
+		return error;
+	if ((dir & METAL_SHM_DIR_DEV_W) && !view->shadow && !shm__is_cpu(view->view.access))
+		root->device_dirty = true;
+	if (queued) {
+		view->pending++;
+		root->pending++;
+		atomic_fetch_add(&view->dev->pending, 1);
+	}
+	shm__count(root, view->dev, SHM__HANDOVERS, 1);
+	shm__trace(root, view->dev, queued ? SHM__TRACE_QUEUED : SHM__TRACE_GIVEN, view->offset,
+		   view->size, dir);
+	return 0;
+}
+
+static int wait_to_take(struct metal_generic_shm *shm, const struct metal_device *dev,
+			enum metal_shm_dir dir, int64_t timeout_ns)
+{
+	struct shm__deadline deadline = { .timeout_ns = timeout_ns };
+	const struct shm__turn turn = {
+		.start = shm->offset,
+		.end = shm->offset + shm->size,
+		.taker = dev,
+		.dir = dir,
+		.writes = dir & METAL_SHM_DIR_DEV_W,
+	};
+
+	return shm__wait_long(shm->root, &turn, &deadline);
+}
+
+static inline __attribute__((always_inline)) int hand_over(struct metal_generic_shm *shm,
+							   struct metal_device *dev,
+							   enum metal_shm_dir dir,
+							   int64_t timeout_ns, bool queued,
+							   const void *site)
+{
+	struct metal_generic_shm *view;
+	struct shm__root *root = shm->root;
+	int error = 0;
+
+	if (!SHM__IS_DIR(dir))
+		return shm__error(EINVAL, "%d is not an enum metal_shm_dir", (int)dir);
+	if ((dir & METAL_SHM_DIR_DEV_W) && root->read_only)
+		return shm__error(EACCES, "the memory was imported read-only; %s may not write it",
+				  dev->name);
+	shm__mutex_lock(&root->lock);
+	if (shm__may_wait(root))
+		error = wait_to_take(shm, dev, dir, timeout_ns);
+	view = shm__view_find(root, shm->offset, shm->size, dev);
+	if (!error && !view)
+		error = shm__error(ENOTCONN, "the buffer is not attached to %s", dev->name);
+	if (!error)
+		error = give(root, view, dir, queued || dev->ops->give);
+	if (!error && root->guard)
+		shm__guard_given(view, site);
+	shm__mutex_unlock(&root->lock);
+	if (error || queued || !dev->ops->give)
+		return error;
+	error = dev->ops->give(dev, &view->view, &view->at.range, dir);
+	if (error)
+		metal_shm_unhold(shm, dev, 0);
+	return error;
+}
+
+static int sync_for_device(struct metal_generic_shm *shm, struct metal_device *dev,
+			   enum metal_shm_dir dir, int64_t timeout_ns, const void *site)
+{
+	int error = shm__handle_check(shm);
+
+	if (!error)
+		error = shm__device_check(dev);
+	return error ? error : hand_over(shm, dev, dir, timeout_ns, false, site);
+}
+
+int metal_shm_sync_for_device_timeout(struct metal_generic_shm *shm, struct metal_device *dev,
+				      enum metal_shm_dir dir, int64_t timeout_ns)
+{
+	return sync_for_device(shm, dev, dir, timeout_ns, __builtin_return_address(0));
+}
+
+int metal_shm_sync_for_device(struct metal_generic_shm *shm, struct metal_device *dev,
+			      enum metal_shm_dir dir)
+{
+	return sync_for_device(shm, dev, dir, METAL_SHM_FOREVER, __builtin_return_address(0));
+}
+
+int metal_shm_hold(struct metal_generic_shm *shm, struct metal_device *dev, enum metal_shm_dir dir,
+		   int64_t timeout_ns)
+{
+	if (!shm__alive(shm, dev))
+		return shm__not_alive(shm, dev);
+	return hand_over(shm, dev, dir, timeout_ns, true, __builtin_return_address(0));
+}
