@@ -68,7 +68,8 @@ int metal_shm_lock_init(struct metal_generic_shm *shm, size_t offset);
  * Take a lock, waiting for it without limit.
  *
  * The calling thread becomes the owner. Spins shortly, then sleeps until a thread gives the lock back;
- * while firmware has it, which wakes nobody, looks again after 50 microseconds to a millisecond. An
+ * looks again after at most a millisecond while firmware has it, which wakes nobody, and in the memory
+ * of a DMA-BUF, on which Linux lets nobody sleep. An
  * owner that ended, killed for instance, is noticed within a fifth of a second if it was a thread of
  * this PID namespace.
  * Pairs with metal_shm_unlock(). The memory must stay mapped until then.

@@ -95,8 +95,8 @@ static void find_place(void)
 	hash = mix(hash, boot, strlen(boot));
 	for (int i = 0; i < 2; i++) {
 		status.st_ino = 0;
-		/* a kernel without time namespaces has one time */
-		if (stat(namespaces[i], &status) && !i)
+		/* a kernel without such namespaces has one */
+		if (stat(namespaces[i], &status) && errno != ENOENT)
 			return;
 		hash = mix(hash, &status.st_ino, sizeof(status.st_ino));
 	}
