@@ -23,11 +23,12 @@ def leave(figures):
         json.dump(figures, file, indent=1)
 
 
-def on_board(script, folder):
+def on_board(script, folder, *options):
     """The figures that the script leaves on the board, where it is given the folder."""
     with tempfile.TemporaryDirectory(prefix='libshm-bench.') as out:
-        done = subprocess.run([BOARD, '--timeout', '600', '--out', out, '--visible', folder, '--',
-                               '/usr/bin/python3', os.path.realpath(script), folder], check=False)
+        done = subprocess.run([BOARD, '--timeout', '600', '--out', out, '--visible', folder, *options,
+                               '--', '/usr/bin/python3', os.path.realpath(script), folder],
+                              check=False)
         if done.returncode:
             sys.exit(f'run.py: the board answered {done.returncode}')
         with open(os.path.join(out, RESULT), encoding='utf-8') as file:
