@@ -4,6 +4,7 @@
  * is copied before and from which it is copied back after. All under the lock of the memory that the
  * part is of, but for what makes and ends a shadow.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "core.h"
@@ -284,9 +285,12 @@ void shm__shadow_leave(struct metal_generic_shm *view)
 		if (!error)
 			continue;
 		range->newest = NULL;
-		range->failed = error;
+		range->failed = -EIO;
 		root->unusual |= SHM__FAILED;
 	}
+	if (error)
+		snprintf(root->failed_by, sizeof(root->failed_by), "the detach from %.40s",
+			 view->dev->name);
 	if (error)
 		shm__log(METAL_SHM_LOG_ERROR, "detach from %s: a part's bytes are lost: %s",
 			 view->dev->name, metal_shm_last_error());
