@@ -24,6 +24,9 @@ struct sim_model *sim_model_new(const void *bytes, size_t size)
 	model->reads = array(size, sizeof(*model->reads));
 	model->writes = array(size, sizeof(*model->writes));
 	model->cpu = array(size, 1);
+	model->fate = array(size, 1);
+	model->newest = array(size, 1);
+	memset(model->newest, SIM_VIEWS, size);
 	memcpy(model->value, bytes, size);
 	memset(model->cpu, METAL_SHM_READ | METAL_SHM_WRITE, size);
 	return model;
@@ -35,6 +38,8 @@ void sim_model_end(struct sim_model *model)
 	free(model->reads);
 	free(model->writes);
 	free(model->cpu);
+	free(model->fate);
+	free(model->newest);
 	free(model);
 }
 
@@ -64,6 +69,11 @@ void sim_model_give(struct sim_model *model, size_t offset, size_t size, unsigne
 		if (dir & METAL_SHM_DIR_DEV_W)
 			model->writes[i] |= self;
 		model->cpu[i] &= dir & METAL_SHM_DIR_DEV_W ? 0 : METAL_SHM_READ;
+		/* what another view's shadow had comes home before */
+		if (model->newest[i] != view)
+			model->newest[i] = SIM_VIEWS;
+		if (dir & METAL_SHM_DIR_DEV_W && model->shadows & self)
+			model->newest[i] = (unsigned char)view;
 	}
 }
 
@@ -86,20 +96,52 @@ void sim_model_take(struct sim_model *model, size_t offset, size_t size, enum me
 		model->writes[i] = 0;
 		if (dir & METAL_SHM_DIR_DEV_R)
 			model->reads[i] = 0;
+		model->newest[i] = SIM_VIEWS;
 		model->cpu[i] = METAL_SHM_READ;
 		if (!model->reads[i])
 			model->cpu[i] |= METAL_SHM_WRITE;
 	}
 }
 
-void sim_model_drop(struct sim_model *model, unsigned view)
+void sim_model_settle(struct sim_model *model, size_t offset, size_t size, int error, bool reader)
+{
+	for (size_t i = offset; i < offset + size; i++) {
+		if (!(model->fate[i] & SIM_TOLD))
+			continue;
+		model->fate[i] &= (unsigned char)~SIM_TOLD;
+		if (error || !reader)
+			model->fate[i] |= SIM_UNKNOWN;
+	}
+}
+
+bool sim_model_tells(const struct sim_model *model, size_t offset, size_t size)
+{
+	for (size_t i = offset; i < offset + size; i++)
+		if (model->fate[i] & SIM_TOLD)
+			return true;
+	return false;
+}
+
+void sim_model_drop(struct sim_model *model, unsigned view, bool losing)
 {
 	const uint32_t self = UINT32_C(1) << view;
 
 	for (size_t i = 0; i < model->size; i++) {
 		model->reads[i] &= ~self;
 		model->writes[i] &= ~self;
+		if (model->newest[i] != view)
+			continue;
+		model->newest[i] = SIM_VIEWS;
+		if (losing)
+			model->fate[i] |= SIM_TOLD;
 	}
+	model->shadows &= ~self;
+}
+
+void sim_model_write(struct sim_model *model, size_t offset, const void *bytes, size_t n)
+{
+	memcpy(model->value + offset, bytes, n);
+	memset(model->fate + offset, 0, n);
 }
 
 static bool may_write(const struct sim_model *model, unsigned view, size_t i)

@@ -12,11 +12,18 @@
 /** Views of all buffers together, each a bit. */
 #define SIM_VIEWS 16u
 
+/** What else is to be known of a byte: bits. */
+#define SIM_UNKNOWN 1u /**< it was lost, and not written since */
+#define SIM_TOLD    2u /**< it is as it was, or whoever would read it next is told that it is lost */
+
 struct sim_model {
 	size_t size;
 	unsigned char *value;
 	uint32_t *reads, *writes; /**< the views that may, of each byte */
-	unsigned char *cpu; /**< METAL_SHM_READ and _WRITE: what the program may, of each byte */
+	unsigned char *cpu;    /**< METAL_SHM_READ and _WRITE: what the program may, of each byte */
+	unsigned char *fate;   /**< SIM_UNKNOWN and SIM_TOLD, of each byte */
+	unsigned char *newest; /**< the view that alone has it, in its shadow; SIM_VIEWS: none */
+	uint32_t shadows;      /**< the views that stand for a copy */
 };
 
 /** A buffer that is the program's. Ended by sim_model_end(). */
@@ -51,8 +58,29 @@ void sim_model_take(struct sim_model *model, size_t offset, size_t size, enum me
 int sim_model_may_take(const struct sim_model *model, size_t offset, size_t size,
 		       enum metal_shm_dir dir, uint32_t pending);
 
-/** A view ends: it holds nothing any more, and nobody has got it. */
-void sim_model_drop(struct sim_model *model, unsigned view);
+/**
+ * Somebody takes bytes, and is told by then.
+ *
+ * @param model   the model
+ * @param error   what the call answers: -EIO they are lost
+ * @param reader  the taker would read them, so it would have been told
+ */
+void sim_model_settle(struct sim_model *model, size_t offset, size_t size, int error, bool reader);
+
+/** Whether some bytes are SIM_TOLD. */
+bool sim_model_tells(const struct sim_model *model, size_t offset, size_t size);
+
+/**
+ * A view ends: it holds nothing any more, and nobody has got it.
+ *
+ * @param model   the model
+ * @param view    the view
+ * @param losing  what only its shadow has may be lost
+ */
+void sim_model_drop(struct sim_model *model, unsigned view, bool losing);
+
+/** Put down what was written: the bytes are known. */
+void sim_model_write(struct sim_model *model, size_t offset, const void *bytes, size_t n);
 
 /**
  * The next run of bytes of which a mask has all the bits.

@@ -24,22 +24,55 @@ static bool is_whole(const struct sim_root *root, size_t offset, size_t size)
 }
 
 /*
- * Where all of a memory is synced at once, or a line of the cache has bytes of two sides, somebody's bytes
- * can stand in another's way. Not so if everything changes hands.
+ * A device that writes past the cache, now, what an operation on other bytes could not spare: where all of
+ * the memory is synced at once anything else, otherwise what shares a line. Only then a hand-over may be
+ * refused, and never one of everything; and only then a shadow's bytes may be lost with its view.
  */
-static bool may_refuse(const struct sim_handle *handle)
+static bool is_in_the_way(const struct sim_world *world, const struct sim_root *root, size_t offset,
+			  size_t size)
 {
-	return !is_whole(handle->root, handle->offset, handle->size);
+	size_t from = 0, to = root->model->size;
+
+	if (root->kind == SIM_RANGED) {
+		from = offset / SIM_LINE * SIM_LINE;
+		to = (offset + size + SIM_LINE - 1) / SIM_LINE * SIM_LINE;
+		to = to < root->model->size ? to : root->model->size;
+	}
+	for (size_t i = from; i < to; i++) {
+		uint32_t writers = root->model->writes[i] & ~root->model->shadows;
+
+		if (i >= offset && i < offset + size)
+			continue;
+		for (unsigned view = 0; view < SIM_VIEWS && writers; view++)
+			if (writers & UINT32_C(1) << view && !world->views[view].done &&
+			    !world->devices[world->views[view].device]->by_cpu)
+				return true;
+	}
+	return false;
 }
 
-/* The same, but that it may be refused too, which changes nothing. */
-static bool answers_if_it_can(struct sim_world *world, const char *call, int is, int must_be,
-			      const struct sim_handle *handle)
+/*
+ * The same for a change of hands, which may be refused too, or tell whoever would read that bytes are lost.
+ * After it these are known or nobody's.
+ */
+static bool passes(struct sim_world *world, const char *call, int is, int must_be,
+		   const struct sim_handle *handle, bool reader)
 {
-	if (is != -EBUSY || must_be || !may_refuse(handle))
-		return answers(world, call, is, must_be);
-	world->outcome.tally.refused++;
-	return false;
+	struct sim_model *model = handle->root->model;
+
+	if (is == -EBUSY && !must_be &&
+	    is_in_the_way(world, handle->root, handle->offset, handle->size)) {
+		world->outcome.tally.refused++;
+		return false;
+	}
+	if (is == -EIO && !must_be && reader &&
+	    sim_model_tells(model, handle->offset, handle->size))
+		must_be = -EIO;
+	answers(world, call, is, must_be);
+	if (!is || is == -EIO)
+		sim_model_settle(model, handle->offset, handle->size, is, reader);
+	world->outcome.tally.lost += is == -EIO;
+	return !world->outcome.why[0] && (!is || is == -EIO);
 }
 
 static unsigned char byte_of(unsigned value, size_t i)
@@ -151,15 +184,15 @@ static size_t cut(const struct sim_op *op, size_t size)
 static void cpu_write(struct sim_world *world, const struct sim_op *op, struct sim_handle *handle,
 		      size_t at, size_t n)
 {
-	unsigned char *value = handle->root->model->value;
-	unsigned char *address = handle->root->address;
+	unsigned char *address = handle->root->address, bytes[SIM_MOST_BYTES];
 
-	for (size_t i = at; i < at + n; i++)
-		value[i] = byte_of(op->value, i);
+	for (size_t i = 0; i < n; i++)
+		bytes[i] = byte_of(op->value, at + i);
+	sim_model_write(handle->root->model, at, bytes, n);
 	if (op->value % 4)
-		sim_cpu_write(world->machine, address + at, value + at, n);
+		sim_cpu_write(world->machine, address + at, bytes, n);
 	else
-		memcpy(address + at, value + at, n);
+		memcpy(address + at, bytes, n);
 	if (handle->root->reports)
 		answers(world, "metal_shm_wrote",
 			metal_shm_wrote(handle->shm, at - handle->offset, n), 0);
@@ -231,6 +264,8 @@ static bool do_attach(struct sim_world *world, const struct sim_op *op)
 				   .device = op->device,
 				   .count = 1 };
 	view->attached = sim_device_view(world->devices[op->device], handle->shm);
+	if (metal_shm_view_mode(shm) == METAL_SHM_VIEW_SHADOW)
+		handle->root->model->shadows |= UINT32_C(1) << (view - world->views);
 	handle->root->users++;
 	return true;
 }
@@ -242,7 +277,8 @@ static void view_put(struct sim_world *world, unsigned index)
 
 	if (view->count || view->pending)
 		return;
-	sim_model_drop(view->root->model, index);
+	sim_model_drop(view->root->model, index,
+		       is_in_the_way(world, view->root, view->offset, view->size));
 	root_put(view->root);
 	*view = (struct sim_view){ 0 };
 }
@@ -309,7 +345,7 @@ static bool do_to_device(struct sim_world *world, const struct sim_op *op)
 	const enum metal_shm_dir dir = (enum metal_shm_dir)op->dir;
 	const struct sim_root *root = handle->root;
 	unsigned index;
-	int must_be = 0;
+	int error, must_be = 0;
 
 	if (!handle->shm)
 		return false;
@@ -321,8 +357,10 @@ static bool do_to_device(struct sim_world *world, const struct sim_op *op)
 		must_be = -ETIMEDOUT;
 	else if (index == SIM_VIEWS)
 		must_be = -ENOTCONN;
-	if (answers_if_it_can(world, "the hand-over to a device", hand_over(world, op), must_be,
-			      handle)) {
+	error = hand_over(world, op);
+	if (passes(world, "the hand-over to a device", error, must_be, handle,
+		   dir & METAL_SHM_DIR_DEV_R) &&
+	    !error) {
 		sim_model_give(root->model, handle->offset, handle->size, index, dir,
 			       pending(world, root, SIM_DEVICES));
 		world->views[index].pending += op->kind == SIM_QUEUE;
@@ -353,11 +391,12 @@ static bool do_device_write(struct sim_world *world, const struct sim_op *op)
 	if (!view->shm || view->done)
 		return false;
 	for (; (n = sim_model_writable(view->root->model, op->view, &at, end)) != 0; at += n) {
-		unsigned char *value = view->root->model->value;
+		unsigned char bytes[SIM_MOST_BYTES];
 
-		for (size_t i = at; i < at + n; i++)
-			value[i] = byte_of(op->value, i);
-		sim_device_write(view->attached, at - view->offset, value + at, n);
+		for (size_t i = 0; i < n; i++)
+			bytes[i] = byte_of(op->value, at + i);
+		sim_model_write(view->root->model, at, bytes, n);
+		sim_device_write(view->attached, at - view->offset, bytes, n);
 		any = true;
 	}
 	return any;
@@ -375,8 +414,8 @@ static bool do_to_cpu(struct sim_world *world, const struct sim_op *op)
 		return false;
 	at_work = pending(world, root, SIM_DEVICES);
 	must_be = sim_model_may_take(root->model, handle->offset, handle->size, dir, at_work);
-	if (answers_if_it_can(world, "metal_shm_sync_for_cpu",
-			      metal_shm_sync_for_cpu_timeout(handle->shm, dir, 0), must_be, handle))
+	if (passes(world, "metal_shm_sync_for_cpu",
+		   metal_shm_sync_for_cpu_timeout(handle->shm, dir, 0), must_be, handle, true))
 		sim_model_take(root->model, handle->offset, handle->size, dir);
 	return true;
 }

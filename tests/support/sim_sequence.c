@@ -200,13 +200,15 @@ void sim_tally_add(struct sim_tally *sum, const struct sim_tally *tally)
 		sum->done[i] += tally->done[i];
 	sum->left_out += tally->left_out;
 	sum->refused += tally->refused;
+	sum->lost += tally->lost;
 }
 
 void sim_tally_print(const struct sim_tally *tally)
 {
 	for (unsigned i = 0; i < SIM_OP_KINDS; i++)
 		print_message("%8u %s\n", tally->done[i], kinds[i].name);
-	print_message("%8u left out\n%8u refused\n", tally->left_out, tally->refused);
+	print_message("%8u left out\n%8u refused\n%8u lost\n", tally->left_out, tally->refused,
+		      tally->lost);
 }
 
 void sim_sequence_must_hold(const struct sim_op ops[], size_t count)

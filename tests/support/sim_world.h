@@ -16,7 +16,7 @@
 #define SIM_MOST_BYTES ((size_t)4 * SIM_PAGE)
 
 /* Parts each have an ownership of their own. */
-#define SIM_PARTS 0
+#define SIM_PARTS 1
 
 /** What an operation does; behind it the fields that it looks at beside steps and value. */
 enum sim_op_kind {
@@ -76,7 +76,7 @@ struct sim_view {
 
 /** How often each kind was done, and what libshm refused that it may refuse. */
 struct sim_tally {
-	unsigned done[SIM_OP_KINDS], left_out, refused;
+	unsigned done[SIM_OP_KINDS], left_out, refused, lost;
 };
 
 /** What came of a world. */
