@@ -37,6 +37,8 @@ static int device_attach(struct metal_device *dev, const struct metal_shm_attach
 	attached->range = at->range;
 	ret_view->data = attached;
 	ret_view->access = device->access;
+	if (attached->port->bounce)
+		ret_view->flags |= METAL_SHM_VIEW_BOUNCES;
 	device->attached++;
 	return 0;
 }

@@ -213,10 +213,7 @@ static bool do_cpu_write(struct sim_world *world, const struct sim_op *op)
 	return any;
 }
 
-/*
- * A buffer that is bounced serves one device that uses DMA: two can't be kept in step by any sync, as
- * test_sim.c shows. Parts have memories of their own.
- */
+/* A buffer that is bounced serves one device that uses DMA. Parts have memories of their own. */
 static bool bounces_already(const struct sim_world *world, const struct sim_handle *handle,
 			    unsigned device)
 {
@@ -240,16 +237,19 @@ static bool do_attach(struct sim_world *world, const struct sim_op *op)
 	struct sim_handle *handle = &world->handles[op->handle];
 	struct metal_generic_shm *shm;
 	struct sim_view *view;
+	int must_be = 0;
 	unsigned found;
 
 	if (!handle->shm)
 		return false;
 	found = sim_world_view(world, handle, op->device);
 	view = &world->views[found == SIM_VIEWS ? op->view : found];
-	if (found == SIM_VIEWS && (view->shm || bounces_already(world, handle, op->device)))
+	if (found == SIM_VIEWS && view->shm)
 		return false;
+	if (found == SIM_VIEWS && bounces_already(world, handle, op->device))
+		must_be = -ENOTSUP;
 	shm = metal_shm_attach(handle->shm, world->devices[op->device]->dev);
-	if (!answers(world, "metal_shm_attach", shm ? 0 : -errno, 0))
+	if (!answers(world, "metal_shm_attach", shm ? 0 : -errno, must_be))
 		return true;
 	if (found != SIM_VIEWS) {
 		if (shm != view->shm)
