@@ -138,21 +138,25 @@ static void mark_needed(struct scene *scene, struct shm__item *item)
 	scene->needed = 0;
 }
 
-/* More accesses than before are a stretch of their own, with the work that was there. */
-static struct open *widen(struct scene *scene, const struct open *had,
-			  const struct shm__trace_entry *entry)
+/* Other accesses than before are a stretch of their own, with the work that was there. */
+static struct open *give_again(struct scene *scene, struct open *had,
+			       const struct shm__trace_entry *entry)
 {
-	const struct open before = *had;
-	struct open *open;
+	struct open before = *had;
+	/* what it had without work the new work doesn't add to */
+	unsigned dir = (before.pending ? before.left : 0) | (unsigned)entry->detail;
+	struct open *open = had;
 
-	close_item(scene, (size_t)(had - scene->open), entry->time_ns);
-	open = open_item(scene, entry, SHM__ITEM_HOLDS);
-	if (!open)
-		return NULL;
-	open->item->dir |= before.item->dir;
-	open->item->rest = true;
-	open->left |= before.left;
-	open->pending = before.pending;
+	if (dir != before.item->dir) {
+		close_item(scene, (size_t)(had - scene->open), entry->time_ns);
+		open = open_item(scene, entry, SHM__ITEM_HOLDS);
+		if (!open)
+			return NULL;
+		open->item->dir = (uint8_t)dir;
+		open->item->rest = true;
+		open->pending = before.pending;
+	}
+	open->left = dir;
 	return open;
 }
 
@@ -174,13 +178,9 @@ static void give(struct scene *scene, const struct shm__trace_entry *entry)
 	for (size_t i = 0; i < scene->n; i++)
 		if (same_range(scene->open[i].item, entry))
 			own = &scene->open[i];
-	if (own && (entry->detail & ~own->item->dir))
-		own = widen(scene, own, entry);
-	else if (!own)
-		own = open_item(scene, entry, SHM__ITEM_HOLDS);
+	own = own ? give_again(scene, own, entry) : open_item(scene, entry, SHM__ITEM_HOLDS);
 	if (!own)
 		return;
-	own->left |= (unsigned)entry->detail;
 	mark_needed(scene, own->item);
 	own->pending += entry->event == SHM__TRACE_QUEUED;
 }

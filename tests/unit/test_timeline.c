@@ -107,7 +107,6 @@ static void queued_work_lasts_until_it_is_done(void **state)
 	tell(story);
 	assert_time(stretch(story, CAMERA, 0), 0, 1);
 	assert_int_equal(stretch(story, CAMERA, 0)->dir, W);
-	assert_int_equal(stretch(story, CAMERA, 0)->detail, 0);
 	assert_false(stretch(story, CAMERA, 0)->no_end);
 	assert_time(stretch(story, DISPLAY, 0), 2, 2);
 	assert_true(stretch(story, DISPLAY, 0)->no_end);
@@ -143,6 +142,19 @@ static void who_reads_and_later_writes_is_not_said_to_write_before(void **state)
 	assert_time(stretch(story, CAMERA, 1), 1, 3);
 	assert_int_equal(stretch(story, CAMERA, 1)->dir, R | W);
 	assert_int_equal(stretch(story, CAMERA, 1)->flow, 0);
+}
+
+static void work_after_an_idle_hand_over_has_its_own_accesses(void **state)
+{
+	struct story *story = *state;
+
+	whole(story, SHM__TRACE_GIVEN, CAMERA, R | W);
+	whole(story, SHM__TRACE_QUEUED, CAMERA, R);
+	whole(story, SHM__TRACE_QUEUED, DISPLAY, R);
+	tell(story);
+	assert_time(stretch(story, CAMERA, 0), 0, 1);
+	assert_time(stretch(story, CAMERA, 1), 1, 2);
+	assert_int_equal(stretch(story, CAMERA, 1)->dir, R);
 }
 
 static void idle_bytes_are_a_devices_until_somebody_takes_them(void **state)
@@ -462,6 +474,7 @@ int main(int argc, char **argv)
 		CASE(queued_work_lasts_until_it_is_done),
 		CASE(the_last_of_several_works_ends_it),
 		CASE(who_reads_and_later_writes_is_not_said_to_write_before),
+		CASE(work_after_an_idle_hand_over_has_its_own_accesses),
 		CASE(idle_bytes_are_a_devices_until_somebody_takes_them),
 		CASE(readers_stay_beside_readers_and_the_program),
 		CASE(pending_work_stays_beside_the_program),
