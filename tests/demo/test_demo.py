@@ -5,6 +5,7 @@
 ROOT PROGRAM [--list | --only PATTERN]
 """
 
+import collections
 import functools
 import json
 import os
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
+from xml.etree import ElementTree
 
 ROOT, PROGRAM = map(os.path.abspath, sys.argv[1:3])
 NONCE = 0x5eed1234
@@ -22,6 +24,7 @@ MARGIN, GAP, STRIP = 10, 16, 20
 
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
 import tap      # noqa: E402
+import timeline  # noqa: E402
 
 
 def demo(*arguments):
@@ -46,7 +49,7 @@ def run(status, *arguments):
 def good_run():
     """What a checked run of 30 frames prints, and its figures."""
     answer = run(0, '--frames', '30', '--size', f'{WIDTH}x{HEIGHT}', '--check', '--nonce',
-                 str(NONCE), '--json', 'demo.json')
+                 str(NONCE), '--json', 'demo.json', '--trace', 'trace.json')
     with open(os.path.join(WORK, 'demo.json'), encoding='utf-8') as file:
         return answer, json.load(file)
 
@@ -130,6 +133,40 @@ def the_picture_has_three_panels():
     expect(len(lines[0]) == 3 * (2 * MARGIN + 3 * WIDTH + 2 * GAP), f'{len(lines[0])} bytes a line')
 
 
+def trace():
+    answer = good_run()[0]
+    expect(answer.stdout.splitlines()[-1].startswith('trace    trace.json'), answer.stdout)
+    return timeline.Timeline(os.path.join(WORK, 'trace.json'))
+
+
+def the_trace_is_a_timeline_without_losses():
+    found = trace()
+    tap.check(timeline.problems(found))
+    expect(found.process == 'shm-demo', found.process)
+    expect(found.data['otherData']['lost'] == 0, str(found.data['otherData']))
+
+
+def the_trace_has_each_frames_way():
+    found, ways = trace(), collections.Counter()
+    for buffer in {event['args']['buffer'] for event in found.holds()}:
+        holders = [found.holder(event).partition(':')[0] for event in found.holds(buffer)]
+        ways.update(zip(holders, holders[1:]))
+    expect(ways['software camera', 'opencl'] >= 30 and ways['opencl', 'picture'] >= 30, str(ways))
+
+
+def a_picture_of_the_trace_shows_its_holders():
+    trace()
+    drawn = subprocess.run([os.path.join(ROOT, 'tools', 'trace-picture'), 'trace.json', 'trace.svg',
+                            '--begin', '0', '--length', '5000'], cwd=WORK, check=False, text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    expect(drawn.returncode == 0, drawn.stdout)
+    texts = [''.join(element.itertext()) for element in
+             ElementTree.parse(os.path.join(WORK, 'trace.svg')).iter() if element.tag.endswith('}text')]
+    for name in ('software camera', 'picture', 'the program'):
+        expect(name in texts, str(texts))
+    expect(any(text.startswith('opencl:') for text in texts), str(texts))
+
+
 def what_is_displayed_was_processed():
     expect(panel(1) == panel(2), 'the second panel is not the third')
 
@@ -177,6 +214,11 @@ def a_picture_that_cannot_be_written_is_one_line():
     refused(3, 'nowhere/x.png', '--frames', '1', '--output', 'nowhere/x.png')
 
 
+def a_trace_that_cannot_be_written_is_one_line():
+    refused(3, 'nowhere/x.json', '--frames', '1', '--output', 'x.png', '--trace', 'nowhere/x.json')
+    refused(3, '/dev/full', '--frames', '1', '--output', 'x.png', '--trace', '/dev/full')
+
+
 def wrong_usage_is_status_2():
     for option, value in (('--size', '641x480'), ('--size', '64x48'), ('--size', '640'),
                           ('--frames', '-1'), ('--frames', 'x'), ('--rate', '0'),
@@ -193,6 +235,9 @@ if __name__ == '__main__':
             no_stage_copies_a_byte,
             each_stage_has_a_line,
             the_picture_has_three_panels,
+            the_trace_is_a_timeline_without_losses,
+            the_trace_has_each_frames_way,
+            a_picture_of_the_trace_shows_its_holders,
             what_is_displayed_was_processed,
             the_filter_is_seen,
             a_frozen_camera_is_found,
@@ -200,5 +245,6 @@ if __name__ == '__main__':
             memory_that_is_named_is_used,
             what_is_not_there_is_one_line,
             a_picture_that_cannot_be_written_is_one_line,
+            a_trace_that_cannot_be_written_is_one_line,
             wrong_usage_is_status_2,
         )], sys.argv[3:]))

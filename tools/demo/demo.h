@@ -24,6 +24,7 @@ struct demo_options {
 	const char *memory;  /* a device name; NULL: libshm chooses */
 	const char *output;  /* PNG */
 	const char *json;    /* or NULL */
+	const char *trace;   /* or NULL */
 	unsigned frames, width, height;
 	unsigned rate; /* frames a second; 0: the camera's own */
 	bool check, has_nonce;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* shm-demo: frames from a camera through an OpenCL kernel to a display, and nobody copies them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <shm/device.h>
+#include <shm/observe.h>
 
 #include "montage.h"
 #include "pipeline.h"
@@ -20,6 +23,8 @@ enum { EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_UNABLE = 3 };
 #define SEEN_NS INT64_C(10000000000)
 /* A commit that is written back can take this machine longer than a camera's frame lasts. */
 #define CHECKED_RATE 5
+/* The last minutes of a run that doesn't end. */
+#define TRACE_RECORDS 65536
 
 static const char help[] =
 	"usage: shm-demo [OPTIONS]\n"
@@ -35,6 +40,7 @@ static const char help[] =
 	"  -r, --rate N         frames a second that the camera makes (software: 30)\n"
 	"  -o, --output FILE    the picture: camera, filter, display side by side (demo.png)\n"
 	"  -j, --json FILE      the figures once more\n"
+	"  -t, --trace FILE     a timeline of who has which frame when, for ui.perfetto.dev\n"
 	"      --check          compare each displayed frame with a filter in plain C; a card that\n"
 	"                       can writes back what it displays\n"
 	"      --nonce N        a number that the software camera draws and --check wants to see\n"
@@ -117,6 +123,9 @@ static bool take(int option, const char *value, struct demo_options *options)
 	case 'j':
 		options->json = value;
 		return true;
+	case 't':
+		options->trace = value;
+		return true;
 	case 'n':
 		return parse_unsigned(value, 0, INT_MAX, &options->frames);
 	case 'r':
@@ -146,6 +155,7 @@ static int parse(int argc, char **argv, struct demo_options *options)
 		{ "rate", required_argument, NULL, 'r' },
 		{ "output", required_argument, NULL, 'o' },
 		{ "json", required_argument, NULL, 'j' },
+		{ "trace", required_argument, NULL, 't' },
 		{ "check", no_argument, NULL, 'C' },
 		{ "nonce", required_argument, NULL, 'N' },
 		{ "fault", required_argument, NULL, 'F' },
@@ -155,7 +165,7 @@ static int parse(int argc, char **argv, struct demo_options *options)
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "c:d:m:n:s:r:o:j:hV", names, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "c:d:m:n:s:r:o:j:t:hV", names, NULL)) != -1) {
 		if (option == 'h' || option == 'V') {
 			printf(option == 'h' ? "%s" : "shm-demo %s\n",
 			       option == 'h' ? help : metal_shm_version());
@@ -209,10 +219,36 @@ static int complain(void)
 	return EXIT_UNABLE;
 }
 
+/* LIBSHM_TRACE may have begun it before. */
+static int begin_trace(void)
+{
+	int error = metal_shm_trace_start(TRACE_RECORDS);
+
+	return error == -EALREADY ? 0 : error;
+}
+
+static int write_trace(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	int error;
+
+	if (fd < 0)
+		return metal_shm_set_error(errno, "%s: %s", path, strerror(errno));
+	error = metal_shm_trace_write(fd);
+	if (close(fd) && !error)
+		error = metal_shm_set_error(errno, "%s", strerror(errno));
+	if (error)
+		return metal_shm_set_error(-error, "%s: %s", path, metal_shm_last_error());
+	printf("%-8s %s, for ui.perfetto.dev\n", "trace", path);
+	return 0;
+}
+
 static int run(struct pipeline *p, const struct demo_options *options)
 {
 	int status = 0, error;
 
+	if (options->trace && begin_trace())
+		return complain();
 	fprintf(stderr, "shm-demo: opening devices and building the OpenCL kernel\n");
 	if (pipeline_open(p, options))
 		return complain();
@@ -229,6 +265,8 @@ static int run(struct pipeline *p, const struct demo_options *options)
 	if (!status)
 		printf("%-8s %s\n", "picture", options->output);
 	pipeline_close(p);
+	if (options->trace && write_trace(options->trace))
+		status = status ? status : complain();
 	return status;
 }
 
