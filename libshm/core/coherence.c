@@ -60,7 +60,10 @@ static void look(struct shm__root *root, size_t start, size_t end, struct shm__d
 	}
 }
 
-/* With no device's bytes anywhere nothing can be destroyed, and all the rest needn't be looked at. */
+/*
+ * With no device's bytes anywhere nothing that is needed destroys any, and all the rest needn't be looked
+ * at; what isn't needed can.
+ */
 static void look_around(struct shm__root *root, size_t start, size_t end, struct shm__question *q)
 {
 	look(root, 0, start, &q->out);
@@ -292,7 +295,7 @@ int shm__prepare_dirty(struct shm__root *root, size_t start, size_t end, unsigne
 
 	if (!q.coherent) {
 		look(root, span.from, span.to, &q.in);
-		if (!q.ranged && root->device_dirty && root->ranges.count > 1)
+		if (!q.ranged && (root->device_dirty || q.paranoid) && root->ranges.count > 1)
 			look_around(root, start, end, &q);
 		plan = shm__decide(&q);
 	}

@@ -5,6 +5,8 @@
  */
 #include <stdlib.h>
 
+#include <shm/observe.h>
+
 #include "fake.h"
 #include "shm_test.h"
 #include "sim_sequence.h"
@@ -45,12 +47,11 @@ static struct sim_sequence find_failure(uint64_t first, unsigned operations, uns
 	return (struct sim_sequence){ 0 };
 }
 
-static void every_byte_is_what_its_owner_wrote(void **state)
+static void must_hold(uint64_t first, unsigned operations)
 {
 	struct sim_tally tally = { 0 };
-	struct sim_sequence failing = find_failure(seed(), OPERATIONS, 0, &tally);
+	struct sim_sequence failing = find_failure(first, operations, 0, &tally);
 
-	(void)state;
 	sim_tally_print(&tally);
 	if (failing.ops) {
 		sim_sequence_print(&failing, sim_sequence_run(failing.ops, failing.count, 0).why,
@@ -58,6 +59,26 @@ static void every_byte_is_what_its_owner_wrote(void **state)
 		free(failing.ops);
 		fail_msg("a sequence fails");
 	}
+}
+
+static void every_byte_is_what_its_owner_wrote(void **state)
+{
+	(void)state;
+	must_hold(seed(), OPERATIONS);
+}
+
+static void it_is_too_where_nothing_is_elided(void **state)
+{
+	(void)state;
+	metal_shm_set_paranoid(true);
+	must_hold(seed(), OPERATIONS / 4);
+}
+
+static int end_paranoia(void **state)
+{
+	(void)state;
+	metal_shm_set_paranoid(false);
+	return 0;
 }
 
 /* The machine does wrong, and little is left of the sequence that shows it. */
@@ -184,6 +205,7 @@ int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_byte_is_what_its_owner_wrote),
+		cmocka_unit_test_teardown(it_is_too_where_nothing_is_elided, end_paranoia),
 		cmocka_unit_test(a_forgotten_read_in_is_found),
 		cmocka_unit_test(a_forgotten_write_back_is_found),
 		cmocka_unit_test(a_device_keeps_what_it_has_by_another_view),
