@@ -91,6 +91,18 @@ static int prepare_shadow(struct shm__root *root, struct metal_generic_shm *view
 	return error ? error : shm__shadow_give(view, dir);
 }
 
+/* What the device does from now on: what it has queued already goes on. */
+static enum metal_shm_dir with_queued(struct shm__root *root, const struct metal_generic_shm *view,
+				      enum metal_shm_dir dir)
+{
+	const struct shm__holder *holder;
+
+	if (!view->pending)
+		return dir;
+	holder = shm__range_holder(shm__range_at(&root->ranges, view->offset), view->slot);
+	return (enum metal_shm_dir)((holder->dir & METAL_SHM_DIR_DEV_RW) | (unsigned)dir);
+}
+
 static int give_range(struct shm__root *root, struct metal_generic_shm *view,
 		      enum metal_shm_dir dir, bool queued)
 {
@@ -103,6 +115,7 @@ static int give_range(struct shm__root *root, struct metal_generic_shm *view,
 	error = check_room(root, start, end, view->slot);
 	if (!error && (dir & METAL_SHM_DIR_DEV_R))
 		error = shm__report_failure(root, start, end);
+	dir = with_queued(root, view, dir);
 	if (!error)
 		error = view->shadow ? prepare_shadow(root, view, dir)
 				     : prepare_in_place(root, view, dir);
@@ -161,7 +174,8 @@ static inline int give(struct shm__root *root, struct metal_generic_shm *view,
 
 	if (error)
 		return error;
-	if ((dir & METAL_SHM_DIR_DEV_W) && !view->shadow && !shm__is_cpu(view->view.access))
+	if (((dir & METAL_SHM_DIR_DEV_W) || view->pending) && !view->shadow &&
+	    !shm__is_cpu(view->view.access))
 		root->device_dirty = true;
 	if (queued) {
 		view->pending++;

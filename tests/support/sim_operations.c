@@ -307,17 +307,10 @@ static uint32_t pending(const struct sim_world *world, const struct sim_root *ro
 	return views;
 }
 
-/*
- * What a device does to the same bytes by two of its views at once nobody says. And where a device of an
- * unknown kind has work queued another hand-over to it is not right: the START of the second loses what
- * the first writes.
- */
+/* What a device does to the same bytes by two of its views at once nobody says. */
 static bool is_two_minded(const struct sim_world *world, const struct sim_handle *handle,
 			  unsigned device, unsigned view)
 {
-	if (world->devices[device]->access == METAL_SHM_ACCESS_UNKNOWN && view != SIM_VIEWS &&
-	    world->views[view].pending)
-		return true;
 	for (unsigned i = 0; i < SIM_VIEWS; i++) {
 		const struct sim_view *other = &world->views[i];
 

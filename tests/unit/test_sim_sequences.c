@@ -180,6 +180,20 @@ static void what_the_cpu_wrote_reaches_an_unknown_device_beside_a_devices_bytes(
 	sim_sequence_must_hold(ops, SHM_TEST_COUNT(ops));
 }
 
+static void queued_work_of_an_unknown_device_goes_on_over_a_hand_over(void **state)
+{
+	static const struct sim_op ops[] = {
+		{ SIM_ALLOCATE, .size = 1 },
+		{ SIM_ATTACH, .device = 4 },
+		{ SIM_QUEUE, .device = 4, .dir = 2 },
+		{ SIM_TO_DEVICE, .device = 4, .dir = 1 },
+		{ SIM_DEVICE_WRITE, .size = 1, .value = 1 },
+	};
+
+	(void)state;
+	sim_sequence_must_hold(ops, SHM_TEST_COUNT(ops));
+}
+
 static void a_shadow_comes_home_to_no_line_that_a_device_writes(void **state)
 {
 	static const struct sim_op ops[] = {
@@ -213,6 +227,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_line_is_read_in_whole_before_the_cpu_writes_in_it),
 		cmocka_unit_test(
 			what_the_cpu_wrote_reaches_an_unknown_device_beside_a_devices_bytes),
+		cmocka_unit_test(queued_work_of_an_unknown_device_goes_on_over_a_hand_over),
 		cmocka_unit_test(a_shadow_comes_home_to_no_line_that_a_device_writes),
 	};
 
