@@ -139,17 +139,17 @@ struct shm__root {
 	struct metal_shm_properties properties;
 	size_t size;
 	unsigned users;
-	bool read_only; /* imported so: devices may not write it either */
-	bool freed;     /* counted as deferred */
-	bool idle;      /* in its pool */
+	uint32_t number; /* no other memory of the process has it, nor had */
 	char name[64];
 	struct metal_generic_shm *buffer; /* the handle of the whole, while there is one */
 	struct metal_shm_pool *pool;
 	char *origin;
-	void *address; /* of the cached mapping */
-	int prot;
-	uint32_t number;          /* no other memory of the process has it, nor had */
+	void *address;            /* of the cached mapping */
 	struct shm__guard *guard; /* NULL: never guarded */
+	int prot;                 /* of the mapping */
+	bool read_only;           /* imported so: devices may not write it either */
+	bool freed;               /* counted as deferred */
+	bool idle;                /* in its pool */
 
 	unsigned pending; /* queued works of all views */
 	unsigned unusual; /* SHM__SHARED to SHM__FAILED */
