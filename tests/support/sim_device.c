@@ -23,6 +23,8 @@ static int device_constraints(struct metal_device *dev, const struct metal_shm_f
 {
 	(void)frame;
 	ret->access = device_of(dev)->access;
+	if (device_of(dev)->needs_whole)
+		ret->flags |= METAL_SHM_NEEDS_WHOLE;
 	return 0;
 }
 

@@ -25,6 +25,7 @@ struct sim_device {
 	struct metal_device *dev;
 	enum metal_shm_access access; /**< what its views answer */
 	bool by_cpu;                  /**< what it does */
+	bool needs_whole;             /**< it takes no part of a buffer */
 	unsigned attached;
 	bool closed;
 };

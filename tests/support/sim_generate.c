@@ -3,18 +3,18 @@
 #include "sim_generate.h"
 
 /* Few, so that much is done to each. */
-#define MOST_ROOTS 3u
+#define MOST_ROOTS 2u
 
 /* How often each is chosen, in a thousand or so. */
 static const unsigned weights[SIM_OP_KINDS] = {
-	[SIM_ALLOCATE] = 25,   [SIM_SUB] = SIM_PARTS ? 40 : 0,
-	[SIM_FREE] = 15,       [SIM_MAP] = 40,
-	[SIM_UNMAP] = 12,      [SIM_CPU_WRITE] = 300,
-	[SIM_ATTACH] = 70,     [SIM_DETACH] = 30,
-	[SIM_TO_DEVICE] = 120, [SIM_QUEUE] = 30,
-	[SIM_COMPLETE] = 60,   [SIM_DEVICE_WRITE] = 260,
-	[SIM_TO_CPU] = 90,     [SIM_SETTLE] = 10,
-	[SIM_FORK] = 1,
+	[SIM_ALLOCATE] = 25,      [SIM_SUB] = SIM_PARTS ? 40 : 0,
+	[SIM_FREE] = 15,          [SIM_MAP] = 40,
+	[SIM_UNMAP] = 12,         [SIM_CPU_WRITE] = 300,
+	[SIM_ATTACH] = 70,        [SIM_DETACH] = 30,
+	[SIM_TO_DEVICE] = 120,    [SIM_QUEUE] = 30,
+	[SIM_COMPLETE] = 50,      [SIM_FAIL] = 10,
+	[SIM_DEVICE_WRITE] = 260, [SIM_TO_CPU] = 90,
+	[SIM_SETTLE] = 10,        [SIM_FORK] = 1,
 };
 
 static enum sim_op_kind choose_kind(struct sim_rng *rng)
@@ -133,6 +133,7 @@ static bool does_something(const struct sim_world *world, const struct sim_op *o
 	case SIM_DETACH:
 		return view->count;
 	case SIM_COMPLETE:
+	case SIM_FAIL:
 		return view->pending;
 	case SIM_MAP:
 		return handle->shm && !handle->prot;

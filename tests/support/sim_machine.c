@@ -19,6 +19,13 @@ struct sim_ram {
 	struct sim_port *ports;
 };
 
+const char *const sim_kind_names[SIM_KINDS] = {
+	[SIM_WHOLE] = "whole",
+	[SIM_RANGED] = "ranged",
+	[SIM_BOUNCING] = "bouncing",
+	[SIM_WINDOWED] = "windowed",
+};
+
 unsigned sim_random(struct sim_rng *rng, unsigned n)
 {
 	uint64_t x = rng->state += UINT64_C(0x9e3779b97f4a7c15);

@@ -39,6 +39,8 @@ enum sim_kind {
 	SIM_KINDS,
 };
 
+extern const char *const sim_kind_names[SIM_KINDS];
+
 /** What a machine did, in calls and in lines. */
 struct sim_counts {
 	uint64_t starts, ends;     /**< syncs asked for */

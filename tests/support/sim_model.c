@@ -106,20 +106,26 @@ void sim_model_take(struct sim_model *model, size_t offset, size_t size, enum me
 void sim_model_settle(struct sim_model *model, size_t offset, size_t size, int error, bool reader)
 {
 	for (size_t i = offset; i < offset + size; i++) {
-		if (!(model->fate[i] & SIM_TOLD))
+		if (!(model->fate[i] & (SIM_TOLD | SIM_FAILED)))
 			continue;
-		model->fate[i] &= (unsigned char)~SIM_TOLD;
+		model->fate[i] &= SIM_UNKNOWN;
 		if (error || !reader)
 			model->fate[i] |= SIM_UNKNOWN;
 	}
 }
 
-bool sim_model_tells(const struct sim_model *model, size_t offset, size_t size)
+bool sim_model_are(const struct sim_model *model, size_t offset, size_t size, unsigned fate)
 {
 	for (size_t i = offset; i < offset + size; i++)
-		if (model->fate[i] & SIM_TOLD)
+		if (model->fate[i] & fate)
 			return true;
 	return false;
+}
+
+void sim_model_fail(struct sim_model *model, size_t offset, size_t size)
+{
+	for (size_t i = offset; i < offset + size; i++)
+		model->fate[i] |= SIM_FAILED;
 }
 
 void sim_model_drop(struct sim_model *model, unsigned view, bool losing)
@@ -141,7 +147,8 @@ void sim_model_drop(struct sim_model *model, unsigned view, bool losing)
 void sim_model_write(struct sim_model *model, size_t offset, const void *bytes, size_t n)
 {
 	memcpy(model->value + offset, bytes, n);
-	memset(model->fate + offset, 0, n);
+	for (size_t i = offset; i < offset + n; i++)
+		model->fate[i] &= (unsigned char)~SIM_UNKNOWN;
 }
 
 static bool may_write(const struct sim_model *model, unsigned view, size_t i)

@@ -15,13 +15,14 @@
 /** What else is to be known of a byte: bits. */
 #define SIM_UNKNOWN 1u /**< it was lost, and not written since */
 #define SIM_TOLD    2u /**< it is as it was, or whoever would read it next is told that it is lost */
+#define SIM_FAILED  4u /**< its holder failed: whoever would read it next is told */
 
 struct sim_model {
 	size_t size;
 	unsigned char *value;
 	uint32_t *reads, *writes; /**< the views that may, of each byte */
 	unsigned char *cpu;    /**< METAL_SHM_READ and _WRITE: what the program may, of each byte */
-	unsigned char *fate;   /**< SIM_UNKNOWN and SIM_TOLD, of each byte */
+	unsigned char *fate;   /**< what else is to be known, of each byte */
 	unsigned char *newest; /**< the view that alone has it, in its shadow; SIM_VIEWS: none */
 	uint32_t shadows;      /**< the views that stand for a copy */
 };
@@ -67,8 +68,11 @@ int sim_model_may_take(const struct sim_model *model, size_t offset, size_t size
  */
 void sim_model_settle(struct sim_model *model, size_t offset, size_t size, int error, bool reader);
 
-/** Whether some bytes are SIM_TOLD. */
-bool sim_model_tells(const struct sim_model *model, size_t offset, size_t size);
+/** Whether some bytes are so: SIM_UNKNOWN, SIM_TOLD or SIM_FAILED. */
+bool sim_model_are(const struct sim_model *model, size_t offset, size_t size, unsigned fate);
+
+/** A holder failed. */
+void sim_model_fail(struct sim_model *model, size_t offset, size_t size);
 
 /**
  * A view ends: it holds nothing any more, and nobody has got it.

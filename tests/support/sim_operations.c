@@ -18,39 +18,6 @@ static bool answers(struct sim_world *world, const char *call, int is, int must_
 	return !is && !must_be;
 }
 
-static bool is_whole(const struct sim_root *root, size_t offset, size_t size)
-{
-	return !offset && size == root->model->size;
-}
-
-/*
- * A device that writes past the cache, now, what an operation on other bytes could not spare: where all of
- * the memory is synced at once anything else, otherwise what shares a line. Only then a hand-over may be
- * refused, and never one of everything; and only then a shadow's bytes may be lost with its view.
- */
-static bool is_in_the_way(const struct sim_world *world, const struct sim_root *root, size_t offset,
-			  size_t size)
-{
-	size_t from = 0, to = root->model->size;
-
-	if (root->kind == SIM_RANGED) {
-		from = offset / SIM_LINE * SIM_LINE;
-		to = (offset + size + SIM_LINE - 1) / SIM_LINE * SIM_LINE;
-		to = to < root->model->size ? to : root->model->size;
-	}
-	for (size_t i = from; i < to; i++) {
-		uint32_t writers = root->model->writes[i] & ~root->model->shadows;
-
-		if (i >= offset && i < offset + size)
-			continue;
-		for (unsigned view = 0; view < SIM_VIEWS && writers; view++)
-			if (writers & UINT32_C(1) << view && !world->views[view].done &&
-			    !world->devices[world->views[view].device]->by_cpu)
-				return true;
-	}
-	return false;
-}
-
 /*
  * The same for a change of hands, which may be refused too, or tell whoever would read that bytes are lost.
  * After it these are known or nobody's.
@@ -61,12 +28,13 @@ static bool passes(struct sim_world *world, const char *call, int is, int must_b
 	struct sim_model *model = handle->root->model;
 
 	if (is == -EBUSY && !must_be &&
-	    is_in_the_way(world, handle->root, handle->offset, handle->size)) {
-		world->outcome.tally.refused++;
+	    sim_world_stands_in_the_way(world, handle->root, handle->offset, handle->size)) {
+		world->outcome.tally.refused[handle->root->kind]++;
 		return false;
 	}
-	if (is == -EIO && !must_be && reader &&
-	    sim_model_tells(model, handle->offset, handle->size))
+	if (!must_be && reader &&
+	    (sim_model_are(model, handle->offset, handle->size, SIM_FAILED) ||
+	     (is == -EIO && sim_model_are(model, handle->offset, handle->size, SIM_TOLD))))
 		must_be = -EIO;
 	answers(world, call, is, must_be);
 	if (!is || is == -EIO)
@@ -119,7 +87,9 @@ static bool do_sub(struct sim_world *world, const struct sim_op *op)
 	if (part->shm || !of->shm || !op->size || op->offset > of->size ||
 	    op->size > of->size - op->offset)
 		return false;
-	part->shm = metal_shm_sub(of->shm, op->offset, op->size, 0);
+	part->no_copy = !(op->value % 8);
+	part->shm = metal_shm_sub(of->shm, op->offset, op->size,
+				  part->no_copy ? METAL_SHM_SUB_NO_COPY : 0);
 	if (!answers(world, "metal_shm_sub", part->shm ? 0 : -errno, 0))
 		return true;
 	part->root = of->root;
@@ -213,25 +183,6 @@ static bool do_cpu_write(struct sim_world *world, const struct sim_op *op)
 	return any;
 }
 
-/* A buffer that is bounced serves one device that uses DMA. Parts have memories of their own. */
-static bool bounces_already(const struct sim_world *world, const struct sim_handle *handle,
-			    unsigned device)
-{
-	const struct sim_root *root = handle->root;
-
-	if (root->kind != SIM_BOUNCING || world->devices[device]->by_cpu ||
-	    !is_whole(root, handle->offset, handle->size))
-		return false;
-	for (unsigned i = 0; i < SIM_VIEWS; i++) {
-		const struct sim_view *view = &world->views[i];
-
-		if (view->root == root && !world->devices[view->device]->by_cpu &&
-		    is_whole(root, view->offset, view->size))
-			return true;
-	}
-	return false;
-}
-
 static bool do_attach(struct sim_world *world, const struct sim_op *op)
 {
 	struct sim_handle *handle = &world->handles[op->handle];
@@ -246,7 +197,9 @@ static bool do_attach(struct sim_world *world, const struct sim_op *op)
 	view = &world->views[found == SIM_VIEWS ? op->view : found];
 	if (found == SIM_VIEWS && view->shm)
 		return false;
-	if (found == SIM_VIEWS && bounces_already(world, handle, op->device))
+	if (found == SIM_VIEWS && sim_world_bounces(world, handle, op->device))
+		must_be = -ENOTSUP;
+	if (handle->no_copy && sim_world_copies(world, handle, op->device))
 		must_be = -ENOTSUP;
 	shm = metal_shm_attach(handle->shm, world->devices[op->device]->dev);
 	if (!answers(world, "metal_shm_attach", shm ? 0 : -errno, must_be))
@@ -266,6 +219,9 @@ static bool do_attach(struct sim_world *world, const struct sim_op *op)
 	view->attached = sim_device_view(world->devices[op->device], handle->shm);
 	if (metal_shm_view_mode(shm) == METAL_SHM_VIEW_SHADOW)
 		handle->root->model->shadows |= UINT32_C(1) << (view - world->views);
+	if ((metal_shm_view_mode(shm) == METAL_SHM_VIEW_SHADOW) !=
+	    sim_world_copies(world, handle, op->device))
+		sim_world_wrong(world, "the view's mode is %d", metal_shm_view_mode(shm));
 	handle->root->users++;
 	return true;
 }
@@ -278,7 +234,7 @@ static void view_put(struct sim_world *world, unsigned index)
 	if (view->count || view->pending)
 		return;
 	sim_model_drop(view->root->model, index,
-		       is_in_the_way(world, view->root, view->offset, view->size));
+		       sim_world_stands_in_the_way(world, view->root, view->offset, view->size));
 	root_put(view->root);
 	*view = (struct sim_view){ 0 };
 }
@@ -293,33 +249,6 @@ static bool do_detach(struct sim_world *world, const struct sim_op *op)
 	view->count--;
 	view_put(world, op->view);
 	return true;
-}
-
-/* The views of a buffer that have work queued, of all devices but one. */
-static uint32_t pending(const struct sim_world *world, const struct sim_root *root, unsigned but)
-{
-	uint32_t views = 0;
-
-	for (unsigned i = 0; i < SIM_VIEWS; i++)
-		if (world->views[i].root == root && world->views[i].pending &&
-		    world->views[i].device != but)
-			views |= UINT32_C(1) << i;
-	return views;
-}
-
-/* What a device does to the same bytes by two of its views at once nobody says. */
-static bool is_two_minded(const struct sim_world *world, const struct sim_handle *handle,
-			  unsigned device, unsigned view)
-{
-	for (unsigned i = 0; i < SIM_VIEWS; i++) {
-		const struct sim_view *other = &world->views[i];
-
-		if (i != view && other->root == handle->root && other->device == device &&
-		    other->pending && other->offset < handle->offset + handle->size &&
-		    handle->offset < other->offset + other->size)
-			return true;
-	}
-	return false;
 }
 
 static int hand_over(struct sim_world *world, const struct sim_op *op)
@@ -343,10 +272,10 @@ static bool do_to_device(struct sim_world *world, const struct sim_op *op)
 	if (!handle->shm)
 		return false;
 	index = sim_world_view(world, handle, op->device);
-	if (is_two_minded(world, handle, op->device, index))
+	if (sim_world_disagrees(world, handle, op->device, index))
 		return false;
 	if (sim_model_waits(root->model, handle->offset, handle->size,
-			    pending(world, root, op->device), dir))
+			    sim_world_pending(world, root, op->device), dir))
 		must_be = -ETIMEDOUT;
 	else if (index == SIM_VIEWS)
 		must_be = -ENOTCONN;
@@ -355,7 +284,7 @@ static bool do_to_device(struct sim_world *world, const struct sim_op *op)
 		   dir & METAL_SHM_DIR_DEV_R) &&
 	    !error) {
 		sim_model_give(root->model, handle->offset, handle->size, index, dir,
-			       pending(world, root, SIM_DEVICES));
+			       sim_world_pending(world, root, SIM_DEVICES));
 		world->views[index].pending += op->kind == SIM_QUEUE;
 		world->views[index].done = false;
 	}
@@ -369,7 +298,11 @@ static bool do_complete(struct sim_world *world, const struct sim_op *op)
 	if (!view->pending)
 		return false;
 	answers(world, "metal_shm_unhold",
-		metal_shm_unhold(view->shm, world->devices[view->device]->dev, 0), 0);
+		metal_shm_unhold(view->shm, world->devices[view->device]->dev,
+				 op->kind == SIM_FAIL ? -EIO : 0),
+		0);
+	if (op->kind == SIM_FAIL)
+		sim_model_fail(view->root->model, view->offset, view->size);
 	view->done = !--view->pending;
 	view_put(world, op->view);
 	return true;
@@ -405,7 +338,7 @@ static bool do_to_cpu(struct sim_world *world, const struct sim_op *op)
 
 	if (!handle->shm)
 		return false;
-	at_work = pending(world, root, SIM_DEVICES);
+	at_work = sim_world_pending(world, root, SIM_DEVICES);
 	must_be = sim_model_may_take(root->model, handle->offset, handle->size, dir, at_work);
 	if (passes(world, "metal_shm_sync_for_cpu",
 		   metal_shm_sync_for_cpu_timeout(handle->shm, dir, 0), must_be, handle, true))
@@ -448,13 +381,21 @@ static bool do_fork(struct sim_world *world, const struct sim_op *op)
 bool sim_world_operate(struct sim_world *world, const struct sim_op *op)
 {
 	static bool (*const operations[])(struct sim_world *, const struct sim_op *) = {
-		[SIM_ALLOCATE] = do_allocate,   [SIM_SUB] = do_sub,
-		[SIM_FREE] = do_free,           [SIM_MAP] = do_map,
-		[SIM_UNMAP] = do_unmap,         [SIM_CPU_WRITE] = do_cpu_write,
-		[SIM_ATTACH] = do_attach,       [SIM_DETACH] = do_detach,
-		[SIM_TO_DEVICE] = do_to_device, [SIM_QUEUE] = do_to_device,
-		[SIM_COMPLETE] = do_complete,   [SIM_DEVICE_WRITE] = do_device_write,
-		[SIM_TO_CPU] = do_to_cpu,       [SIM_SETTLE] = do_settle,
+		[SIM_ALLOCATE] = do_allocate,
+		[SIM_SUB] = do_sub,
+		[SIM_FREE] = do_free,
+		[SIM_MAP] = do_map,
+		[SIM_UNMAP] = do_unmap,
+		[SIM_CPU_WRITE] = do_cpu_write,
+		[SIM_ATTACH] = do_attach,
+		[SIM_DETACH] = do_detach,
+		[SIM_TO_DEVICE] = do_to_device,
+		[SIM_QUEUE] = do_to_device,
+		[SIM_COMPLETE] = do_complete,
+		[SIM_FAIL] = do_complete,
+		[SIM_DEVICE_WRITE] = do_device_write,
+		[SIM_TO_CPU] = do_to_cpu,
+		[SIM_SETTLE] = do_settle,
 		[SIM_FORK] = do_fork,
 	};
 

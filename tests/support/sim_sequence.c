@@ -156,6 +156,7 @@ static const struct {
 	[SIM_TO_DEVICE] = { "SIM_TO_DEVICE", HANDLE | DEVICE | DIR },
 	[SIM_QUEUE] = { "SIM_QUEUE", HANDLE | DEVICE | DIR },
 	[SIM_COMPLETE] = { "SIM_COMPLETE", VIEW },
+	[SIM_FAIL] = { "SIM_FAIL", VIEW },
 	[SIM_DEVICE_WRITE] = { "SIM_DEVICE_WRITE", VIEW | OFFSET | SIZE },
 	[SIM_TO_CPU] = { "SIM_TO_CPU", HANDLE | DIR },
 	[SIM_SETTLE] = { "SIM_SETTLE", HANDLE },
@@ -199,7 +200,8 @@ void sim_tally_add(struct sim_tally *sum, const struct sim_tally *tally)
 	for (unsigned i = 0; i < SIM_OP_KINDS; i++)
 		sum->done[i] += tally->done[i];
 	sum->left_out += tally->left_out;
-	sum->refused += tally->refused;
+	for (unsigned i = 0; i < SIM_KINDS; i++)
+		sum->refused[i] += tally->refused[i];
 	sum->lost += tally->lost;
 }
 
@@ -207,8 +209,9 @@ void sim_tally_print(const struct sim_tally *tally)
 {
 	for (unsigned i = 0; i < SIM_OP_KINDS; i++)
 		print_message("%8u %s\n", tally->done[i], kinds[i].name);
-	print_message("%8u left out\n%8u refused\n%8u lost\n", tally->left_out, tally->refused,
-		      tally->lost);
+	for (unsigned i = 0; i < SIM_KINDS; i++)
+		print_message("%8u refused of %s memory\n", tally->refused[i], sim_kind_names[i]);
+	print_message("%8u told of lost bytes\n%8u left out\n", tally->lost, tally->left_out);
 }
 
 void sim_sequence_must_hold(const struct sim_op ops[], size_t count)

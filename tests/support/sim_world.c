@@ -98,14 +98,18 @@ bool sim_world_do(struct sim_world *world, const struct sim_op *op)
 
 struct sim_world *sim_world_new(unsigned mistakes)
 {
-	static const char *const sources[] = { "whole", "ranged", "bouncing", "windowed" };
 	static const struct {
 		enum metal_shm_access access;
+		bool needs_whole;
 		const char *name;
 	} devices[] = {
-		{ METAL_SHM_ACCESS_DMA, "dma" },           { METAL_SHM_ACCESS_DMA, "dma2" },
-		{ METAL_SHM_ACCESS_CPU_KERNEL, "kernel" }, { METAL_SHM_ACCESS_CPU_USER, "user" },
-		{ METAL_SHM_ACCESS_UNKNOWN, "unknown" },
+		{ METAL_SHM_ACCESS_DMA, false, "dma" },
+		{ METAL_SHM_ACCESS_DMA, false, "dma2" },
+		{ METAL_SHM_ACCESS_CPU_KERNEL, false, "kernel" },
+		{ METAL_SHM_ACCESS_CPU_USER, false, "user" },
+		{ METAL_SHM_ACCESS_UNKNOWN, false, "unknown" },
+		{ METAL_SHM_ACCESS_DMA, true, "camera" },
+		{ METAL_SHM_ACCESS_CPU_KERNEL, true, "vivid" },
 	};
 	struct sim_world *world = calloc(1, sizeof(*world));
 
@@ -113,9 +117,12 @@ struct sim_world *sim_world_new(unsigned mistakes)
 	world->machine = sim_machine_new();
 	world->machine->mistakes = mistakes;
 	for (unsigned i = 0; i < SIM_KINDS; i++)
-		world->sources[i] = sim_source_new(world->machine, (enum sim_kind)i, sources[i]);
+		world->sources[i] =
+			sim_source_new(world->machine, (enum sim_kind)i, sim_kind_names[i]);
 	for (unsigned i = 0; i < SIM_DEVICES; i++)
 		world->devices[i] = sim_device_new(devices[i].access, devices[i].name);
+	for (unsigned i = 0; i < SIM_DEVICES; i++)
+		world->devices[i]->needs_whole = devices[i].needs_whole;
 	return world;
 }
 

@@ -31,6 +31,7 @@ enum sim_op_kind {
 	SIM_TO_DEVICE,    /**< handle, device, dir */
 	SIM_QUEUE,        /**< the same, by a verb that queues work */
 	SIM_COMPLETE,     /**< view: its work is done, one of them */
+	SIM_FAIL,         /**< view: one of them failed */
 	SIM_DEVICE_WRITE, /**< view, offset, size */
 	SIM_TO_CPU,       /**< handle, dir */
 	SIM_SETTLE,       /**< handle */
@@ -60,7 +61,8 @@ struct sim_handle {
 	struct metal_generic_shm *shm; /**< NULL: the slot is free */
 	struct sim_root *root;
 	size_t offset, size;
-	int prot; /**< it is mapped so */
+	int prot;     /**< it is mapped so */
+	bool no_copy; /**< METAL_SHM_SUB_NO_COPY */
 };
 
 struct sim_view {
@@ -76,7 +78,10 @@ struct sim_view {
 
 /** How often each kind was done, and what libshm refused that it may refuse. */
 struct sim_tally {
-	unsigned done[SIM_OP_KINDS], left_out, refused, lost;
+	unsigned done[SIM_OP_KINDS];
+	unsigned left_out;           /**< they made no sense */
+	unsigned refused[SIM_KINDS]; /**< hand-overs, of each kind of memory */
+	unsigned lost;               /**< hand-overs that told of lost bytes */
 };
 
 /** What came of a world. */
@@ -121,5 +126,31 @@ void sim_world_wrong(struct sim_world *world, const char *format, ...)
 /** The view of a range on a device, or SIM_VIEWS. */
 unsigned sim_world_view(const struct sim_world *world, const struct sim_handle *handle,
 			unsigned device);
+
+/**
+ * Whether a device writes past the cache, now, what an operation on other bytes could not spare: where all
+ * of the memory is synced at once anything else, otherwise what shares a line. Only then a hand-over may be
+ * refused, and never one of everything; and only then a shadow's bytes may be lost with its view.
+ */
+bool sim_world_stands_in_the_way(const struct sim_world *world, const struct sim_root *root,
+				 size_t offset, size_t size);
+
+/** Whether the attach must be refused since another device works on copies of the same buffer. Parts have
+ *  memories of their own. */
+bool sim_world_bounces(const struct sim_world *world, const struct sim_handle *handle,
+		       unsigned device);
+
+/** Whether the device works on a copy: it takes no part of a buffer, or its syncs would reach beyond. */
+bool sim_world_copies(const struct sim_world *world, const struct sim_handle *handle,
+		      unsigned device);
+
+/** The views of a buffer that have work queued, in bits, of all devices but one. */
+uint32_t sim_world_pending(const struct sim_world *world, const struct sim_root *root,
+			   unsigned but);
+
+/** Whether the device has work queued on some of the bytes by another view: what it does to them by two
+ *  at once nobody says. */
+bool sim_world_disagrees(const struct sim_world *world, const struct sim_handle *handle,
+			 unsigned device, unsigned view);
 
 #endif
