@@ -131,9 +131,10 @@ struct metal_shm_device_ops {
 		      size_t length);
 	/**
 	 * Cache maintenance of @p range, or of all of the memory where properties.sync_granule is 0
-	 * (then @p range is all of it); else what is synced may exceed it by less than a granule: before the CPU touches it
-	 * (@p dir _DEV_W: devices wrote it; _DEV_R: the CPU will write) and after (_DEV_R: the CPU
-	 * wrote). Both or neither; absent: none is ever needed. Called with the buffer locked.
+	 * (then @p range is all of it); else what is synced may exceed it by less than a granule.
+	 * Before the CPU touches it (@p dir _DEV_W: devices wrote it; _DEV_R: the CPU will write) and
+	 * after (_DEV_R: the CPU wrote). Both or neither; absent: none is ever needed. Called with
+	 * the buffer locked.
 	 */
 	int (*sync_for_cpu)(struct metal_device *dev, struct metal_shm_memory *memory,
 			    const struct metal_shm_range *range, enum metal_shm_dir dir);

@@ -55,9 +55,8 @@ struct metal_shm_stats {
 	uint64_t refusals;     /**< of these, refused */
 	uint64_t misuse;       /**< misuses of void calls */
 	uint64_t ranged;       /**< of starts and ends, those of some bytes only */
-	uint64_t
-		bytes_out; /**< of bytes_copied, from a part to the memory that its device works on */
-	uint64_t bytes_back; /**< of bytes_copied, from there to the part */
+	uint64_t bytes_out;    /**< of bytes_copied, from parts to the shadows of their devices */
+	uint64_t bytes_back;   /**< of bytes_copied, from shadows to parts */
 };
 
 /**

@@ -451,8 +451,7 @@ struct metal_shm_properties {
 	uint64_t granularity;        /**< bytes that sizes are rounded up to; 0 unknown */
 	uint64_t alignment;          /**< bytes that its start is aligned to; 0 unknown */
 	uint64_t free_space;         /**< bytes left in the source; 0 unknown */
-	uint64_t
-		sync_granule; /**< bytes to whose multiples a cache operation can be limited; 0: to all */
+	uint64_t sync_granule; /**< bytes in whose multiples caches can be synced; 0: only all */
 };
 
 /**
