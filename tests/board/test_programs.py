@@ -67,6 +67,13 @@ def sample_04_converts_a_frame_in_vim2m():
     expect(0, 'samples/04-m2m', nodes.video('vim2m'))
 
 
+def sample_05_hands_parts_of_each_memory_to_a_kernel():
+    for memory in ('heap:system', 'heap:reserved', 'udmabuf'):
+        output = expect(0, 'samples/05-parts', memory)
+        if ': 0 bytes wrong' not in output:
+            raise tap.Failed(output)
+
+
 def samples_say_why_a_device_cannot_be_used():
     tap.check(f'{sample}: {answer}' for sample, answer in
               ((sample, run(sample, '/dev/null')) for sample in
@@ -104,6 +111,7 @@ CASES = (
     sample_02_shows_the_camera_on_the_display,
     sample_03_sends_frames_through_the_gpu,
     sample_04_converts_a_frame_in_vim2m,
+    sample_05_hands_parts_of_each_memory_to_a_kernel,
     samples_say_why_a_device_cannot_be_used,
     demo_checks_thirty_frames_that_were_written_back,
     demo_copies_no_byte,

@@ -113,8 +113,8 @@ cl_command_queue metal_shm_opencl_queue(struct metal_device *gpu);
  * The buffer object that a handle's bytes are.
  *
  * A part is a sub-buffer where CL_DEVICE_MEM_BASE_ADDR_ALIGN allows its offset. On CPU devices any
- * other offset works too, and the kernel's pointer types must then suit it. Elsewhere attaching such a
- * part is refused with the alignment in the reason.
+ * other offset works too, and the kernel's pointer types must then suit it. Elsewhere such a part is
+ * copied to and from a buffer of its own, unless METAL_SHM_SUB_NO_COPY forbids that.
  *
  * @param gpu      an OpenCL device
  * @param shm      any handle whose range is attached to @p gpu
