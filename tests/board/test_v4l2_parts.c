@@ -47,7 +47,7 @@ static void end(struct scene *s)
 /* The pool's frames come between. */
 static void capture(struct scene *s)
 {
-	struct metal_shm_v4l2_info info;
+	struct metal_shm_v4l2_info info = { 0 };
 	struct metal_generic_shm *got = NULL;
 
 	ok(metal_shm_v4l2_queue(s->camera.dev, s->part));
