@@ -15,7 +15,7 @@
 #include <shm/shm.h>
 
 #define PARTS 8
-#define SIZE  3001 /* of a part: no multiple of anything */
+#define SIZE  ((size_t)3001) /* of a part: no multiple of anything */
 #define ALL   (PARTS * SIZE)
 
 static const char *const source =
@@ -103,7 +103,7 @@ int main(int argc, char **argv)
 	}
 
 	metal_shm_buffer_stats(buffer, &stats);
-	printf("%d parts of %d bytes in %s, %s: %d bytes wrong; %llu copied out, %llu back\n",
+	printf("%d parts of %zu bytes in %s, %s: %d bytes wrong; %llu copied out, %llu back\n",
 	       PARTS, SIZE, metal_shm_device_name(memory), modes[metal_shm_view_mode(view[0])],
 	       wrong, (unsigned long long)stats.bytes_out, (unsigned long long)stats.bytes_back);
 	for (size_t i = 0; i < PARTS; i++) {
