@@ -86,9 +86,6 @@ int shm__v4l2_attach(struct metal_device *dev, const struct metal_shm_attachment
 	struct shm__v4l2_slot *slot;
 	int error;
 
-	if (at->range.offset)
-		return metal_shm_set_error(ENOTSUP, "%s takes a memory from its first byte on only",
-					   queue->name);
 	if (at->memory->os_handle < 0)
 		return metal_shm_set_error(ENOTSUP, "%s takes DMA-BUFs only", queue->name);
 	error = check_cpu_map(queue, at->memory);
