@@ -264,6 +264,7 @@ struct metal_generic_shm *metal_shm_allocate(size_t size, struct metal_device *s
 
 int metal_shm_properties(const struct metal_generic_shm *shm, struct metal_shm_properties *ret)
 {
+	const struct shm__root *root;
 	uint32_t size;
 	int error = shm__handle_check(shm);
 
@@ -272,7 +273,8 @@ int metal_shm_properties(const struct metal_generic_shm *shm, struct metal_shm_p
 	if (!ret || ret->struct_size < sizeof(ret->struct_size))
 		return shm__error(EINVAL, "metal_shm_properties: struct_size is not set");
 	size = ret->struct_size;
-	memcpy(ret, &shm->root->properties, size < sizeof(*ret) ? size : sizeof(*ret));
+	root = shm->shadow ? shm->shadow->root : shm->root;
+	memcpy(ret, &root->properties, size < sizeof(*ret) ? size : sizeof(*ret));
 	ret->struct_size = size;
 	return 0;
 }

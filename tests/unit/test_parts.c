@@ -126,6 +126,7 @@ static void overlapping_parts_share_their_bytes(void **state)
 static void part_is_copied_where_only_all_can_be_synced(void **state)
 {
 	struct bench *b = *state;
+	struct metal_shm_properties is = { .struct_size = sizeof(is) };
 	struct metal_generic_shm *part;
 	char *there;
 
@@ -136,6 +137,10 @@ static void part_is_copied_where_only_all_can_be_synced(void **state)
 	assert_int_equal(metal_shm_sync_for_device(part, b->dma->dev, W), 0);
 	there = fake_view_bytes(b->dma, part);
 	assert_ptr_not_equal(there, b->bytes + 5000);
+	assert_int_equal(metal_shm_properties(metal_shm_view(part, b->dma->dev), &is), 0);
+	assert_int_equal(is.size, 3001);
+	assert_int_equal(metal_shm_properties(part, &is), 0);
+	assert_int_equal(is.size, SIZE);
 	for (int i = 0; i < 3001; i++)
 		assert_int_equal(there[i], 1);
 	memset(there + 7, 2, 11);

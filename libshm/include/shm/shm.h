@@ -457,7 +457,7 @@ struct metal_shm_properties {
 /**
  * What a buffer's memory is.
  *
- * @param shm  any handle
+ * @param shm  any handle; a view's memory is that on which its device works, which may be a copy's
  * @param ret  struct_size set by the caller, the rest filled; fields beyond its size are left out
  * @return 0; -EINVAL
  */
