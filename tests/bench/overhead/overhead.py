@@ -23,7 +23,7 @@ import nodes  # noqa: E402, the path comes first
 
 PROGRAMS = ('handwritten', 'through-libshm')
 SIZES = ((640, 480), (1280, 720))
-FRAMES = (10, 30)           # the two run lengths
+FRAMES = (10, 20)           # the two run lengths
 TRIES = 3                   # a machine that stalls for 40 ms makes a frame late, and that costs calls
 
 SYSTEM_CALL = re.compile(r'(?:\d+ +)?(\w+)\((.*)')
