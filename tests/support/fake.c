@@ -103,13 +103,21 @@ static void source_unmap(struct metal_device *dev, struct metal_shm_memory *memo
 	NOTE(source_of(dev), "u", 0);
 }
 
+/* Syncs of different memories come at once. */
+static void note_range(struct fake_source *source, const struct metal_shm_range *range)
+{
+	pthread_mutex_lock(&lock);
+	source->last = *range;
+	pthread_mutex_unlock(&lock);
+}
+
 static int source_start(struct metal_device *dev, struct metal_shm_memory *memory,
 			const struct metal_shm_range *range, enum metal_shm_dir dir)
 {
 	struct fake_source *source = source_of(dev);
 
 	(void)memory;
-	source->last = *range;
+	note_range(source, range);
 	if (source->fail_start)
 		return metal_shm_set_error(-source->fail_start, "told to fail");
 	NOTE(source, "S", dir);
@@ -122,7 +130,7 @@ static int source_end(struct metal_device *dev, struct metal_shm_memory *memory,
 	struct fake_source *source = source_of(dev);
 
 	(void)memory;
-	source->last = *range;
+	note_range(source, range);
 	if (source->fail_end)
 		return metal_shm_set_error(-source->fail_end, "told to fail");
 	NOTE(source, "E", dir);
