@@ -71,6 +71,8 @@ static void take_over(struct shm__root *root, struct metal_generic_shm *view,
 		holder->by = view;
 		take_range(root, range, view, dir);
 	}
+	if (view->size == root->size)
+		root->unusual &= ~SHM__FAILED;
 	shm__join(root, start, end);
 }
 

@@ -22,6 +22,8 @@ int shm__report_failure(struct shm__root *root, size_t start, size_t end)
 		return 0;
 	SHM__EACH_RANGE(range, &root->ranges, start, end)
 		range->failed = 0;
+	if (end - start == root->size)
+		root->unusual &= ~SHM__FAILED;
 	return shm__error(-failed, "%s failed; the bytes are undefined", root->failed_by);
 }
 

@@ -86,7 +86,7 @@ static struct metal_generic_shm *allocate(struct shm__root *root, size_t size,
 	return shm;
 }
 
-/* Another memory for a part. With no lock but attach_lock. */
+/* Another memory for a part, which is the view's also if that fails. With no lock but attach_lock. */
 int shm__shadow_make(struct metal_generic_shm *view, struct metal_device *dev,
 		     const struct metal_shm_constraints *want)
 {
@@ -111,8 +111,6 @@ int shm__shadow_make(struct metal_generic_shm *view, struct metal_device *dev,
 		error = shm__map_locked(root, METAL_SHM_READ);
 		shm__mutex_unlock(&root->lock);
 	}
-	if (error)
-		metal_shm_free(view->shadow, NULL);
 	view->copied = SHM__NEVER;
 	return error;
 }
@@ -288,12 +286,12 @@ void shm__shadow_leave(struct metal_generic_shm *view)
 		range->failed = -EIO;
 		root->unusual |= SHM__FAILED;
 	}
-	if (error)
+	if (error) {
 		snprintf(root->failed_by, sizeof(root->failed_by), "the detach from %.40s",
 			 view->dev->name);
-	if (error)
 		shm__log(METAL_SHM_LOG_ERROR, "detach from %s: a part's bytes are lost: %s",
 			 view->dev->name, metal_shm_last_error());
+	}
 	if (!--root->shadows) {
 		root->unusual &= ~SHM__SHADOWS;
 		SHM__EACH_RANGE(range, &root->ranges, 0, root->size)

@@ -198,7 +198,6 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 	shm__mutex_unlock(&shm__registry);
 	shm__mutex_lock(&root->lock);
 	source->uses++;
-	view->slot = find_slot(root, dev);
 	root->slots[view->slot].dev = dev;
 	root->slots[view->slot].views++;
 	RB_INSERT(shm__view_tree, &root->views, view);

@@ -285,6 +285,24 @@ static void without_memory_for_a_shadow_nothing_is_attached(void **state)
 	metal_shm_free(part, NULL);
 }
 
+static void shadow_that_can_not_be_mapped_leaves_nothing(void **state)
+{
+	struct bench *b = *state;
+	struct metal_generic_shm *part = metal_shm_sub(b->shm, 0, 100, 0);
+	struct metal_shm_stats before = { .struct_size = sizeof(before) }, now = before;
+
+	assert_int_equal(metal_shm_stats(&before), 0);
+	b->source->fail_map = -ENOMEM;
+	assert_null(metal_shm_attach(part, b->dma->dev));
+	assert_int_equal(errno, ENOMEM);
+	b->source->fail_map = 0;
+	assert_int_equal(metal_shm_stats(&now), 0);
+	assert_int_equal(now.buffers_live, before.buffers_live);
+	assert_int_equal(now.misuse, before.misuse);
+	assert_non_null(metal_shm_attach(part, b->dma->dev));
+	end_part(part, b->dma);
+}
+
 static void ranged_sync_is_for_the_part_alone(void **state)
 {
 	struct bench *b = *state;
@@ -397,6 +415,7 @@ int main(int argc, char **argv)
 		CASE(what_a_device_wrote_comes_back_before_its_view_goes),
 		CASE(no_copy_means_no_attach),
 		CASE(without_memory_for_a_shadow_nothing_is_attached),
+		CASE(shadow_that_can_not_be_mapped_leaves_nothing),
 		RANGED(ranged_sync_is_for_the_part_alone),
 		RANGED(part_that_shares_a_line_is_copied_though_ranges_can_be_synced),
 		CASE(reports_outside_or_of_others_bytes_are_refused),
