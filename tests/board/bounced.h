@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 #include <linux/dma-buf.h>
-#include <linux/dma-heap.h>
 
 #include <shm/shm.h>
 
+#include "heap_memory.h"
 #include "importer.h"
 #include "importer_device.h"
 #include "shm_test.h"
@@ -44,20 +44,6 @@ struct hand {
 	size_t size;
 };
 
-static inline int hand_allocate(const char *heap, size_t size)
-{
-	struct dma_heap_allocation_data data = { .len = size, .fd_flags = O_RDWR | O_CLOEXEC };
-	char path[64];
-	int device;
-
-	snprintf(path, sizeof(path), "/dev/dma_heap/%s", heap);
-	device = open(path, O_RDWR | O_CLOEXEC);
-	if (device < 0 || ioctl(device, DMA_HEAP_IOCTL_ALLOC, &data))
-		fail_msg("%s: %s", path, strerror(errno));
-	close(device);
-	return (int)data.fd;
-}
-
 /* DMA_BUF_SYNC_START or _END, with _READ, _WRITE or _RW. */
 static inline void hand_sync(const struct hand *hand, uint64_t flags)
 {
@@ -77,7 +63,7 @@ static inline void hand_open(struct hand *hand, const char *heap, size_t size, u
 {
 	struct board_attachment attachment;
 
-	hand->fd = hand_allocate(heap, size);
+	hand->fd = heap_memory(heap, size, O_RDWR);
 	hand->size = size;
 	hand->bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, hand->fd, 0);
 	assert_ptr_not_equal(hand->bytes, MAP_FAILED);

@@ -13,10 +13,10 @@
 #include <time.h>
 
 #include <linux/dma-buf.h>
-#include <linux/dma-heap.h>
 #include <linux/udmabuf.h>
 
 #include "fence.h"
+#include "heap_memory.h"
 
 struct memory {
 	int fd;
@@ -34,20 +34,6 @@ static struct {
 } layer;
 
 /* ---- DMA-BUFs ---- */
-
-static inline int heap_memory(const char *heap, unsigned access)
-{
-	struct dma_heap_allocation_data data = { .len = BYTES, .fd_flags = access | O_CLOEXEC };
-	char path[64];
-	int device;
-
-	snprintf(path, sizeof(path), "/dev/dma_heap/%s", heap);
-	device = open(path, O_RDWR | O_CLOEXEC);
-	if (device < 0 || ioctl(device, DMA_HEAP_IOCTL_ALLOC, &data))
-		fail_msg("%s: %s", path, strerror(errno));
-	close(device);
-	return (int)data.fd;
-}
 
 static inline int udmabuf_memory(void)
 {
@@ -81,8 +67,8 @@ static inline struct memory memory_from(const char *exporter)
 {
 	struct memory memory;
 
-	memory.fd =
-		strcmp(exporter, "udmabuf") == 0 ? udmabuf_memory() : heap_memory(exporter, O_RDWR);
+	memory.fd = strcmp(exporter, "udmabuf") == 0 ? udmabuf_memory()
+						     : heap_memory(exporter, BYTES, O_RDWR);
 	memory.bytes = map_bytes(memory.fd, 0);
 	return memory;
 }

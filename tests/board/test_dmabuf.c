@@ -16,20 +16,10 @@
 #include "dmabuf.h"
 #include "drivers.h"
 
+#include "fence.h"
 #include "shm_test.h"
 
 #define MS INT64_C(1000000)
-
-/* The kernel's software timelines, which have no header of their own for programs. */
-struct timeline_fence {
-	uint32_t value;
-	char name[32];
-	int32_t fd;
-};
-
-#define TIMELINE       "/sys/kernel/debug/sync/sw_sync"
-#define TIMELINE_FENCE _IOWR('W', 0, struct timeline_fence)
-#define TIMELINE_STEP  _IOW('W', 1, uint32_t)
 
 struct fixture {
 	struct metal_device *dev;
@@ -63,7 +53,7 @@ static int tear_down(void **state)
 }
 
 /* A fence that the timeline's next step signals, as a driver's that reads or writes. */
-static void put_fence(const struct fixture *f, uint32_t flags)
+static void add_fence(const struct fixture *f, uint32_t flags)
 {
 	struct timeline_fence fence = { .value = 1, .name = "test" };
 	struct dma_buf_import_sync_file import = { .flags = flags };
@@ -85,7 +75,7 @@ static void fence_of_a_writer_keeps_everybody_out(void **state)
 {
 	const struct fixture *f = *state;
 
-	put_fence(f, DMA_BUF_SYNC_WRITE);
+	add_fence(f, DMA_BUF_SYNC_WRITE);
 	assert_int_equal(shm__os_wait_fences(f->fd, false, 0), -ETIMEDOUT);
 	assert_int_equal(shm__os_wait_fences(f->fd, true, 0), -ETIMEDOUT);
 	signal_fence(f);
@@ -97,7 +87,7 @@ static void fence_of_a_reader_keeps_writers_out(void **state)
 {
 	const struct fixture *f = *state;
 
-	put_fence(f, DMA_BUF_SYNC_READ);
+	add_fence(f, DMA_BUF_SYNC_READ);
 	assert_int_equal(shm__os_wait_fences(f->fd, false, METAL_SHM_FOREVER), 0);
 	assert_int_equal(shm__os_wait_fences(f->fd, true, shm__os_now_ns() + MS), -ETIMEDOUT);
 	signal_fence(f);
@@ -119,7 +109,7 @@ static void fence_that_signals_ends_the_wait(void **state)
 	pthread_t thread;
 	void *failed;
 
-	put_fence(f, DMA_BUF_SYNC_WRITE);
+	add_fence(f, DMA_BUF_SYNC_WRITE);
 	assert_int_equal(pthread_create(&thread, NULL, signal_later, f), 0);
 	assert_int_equal(shm__os_wait_fences(f->fd, true, METAL_SHM_FOREVER), 0);
 	assert_int_equal(shm__os_wait_fences(f->fd, false, 0), 0);

@@ -12,22 +12,12 @@
 
 #include "camera_path.h"
 #include "fake.h"
+#include "fence.h"
 
 #define R  METAL_SHM_DIR_DEV_R
 #define W  METAL_SHM_DIR_DEV_W
 #define RW METAL_SHM_DIR_DEV_RW
 #define MS INT64_C(1000000)
-
-/* The kernel's software timelines, which have no header of their own for programs. */
-struct timeline_fence {
-	uint32_t value;
-	char name[32];
-	int32_t fd;
-};
-
-#define TIMELINE       "/sys/kernel/debug/sync/sw_sync"
-#define TIMELINE_FENCE _IOWR('W', 0, struct timeline_fence)
-#define TIMELINE_STEP  _IOW('W', 1, uint32_t)
 
 static const char *const sources[] = { "heap:system", "heap:contiguous", "udmabuf" };
 

@@ -206,8 +206,8 @@ static void hundreds_of_imports_leave_nothing(void **state)
 	(void)state;
 	for (int round = 0; round < ROUNDS; round++) {
 		int exporter = round % (int)EXPORTERS;
-		int fd =
-			exporter == 2 ? udmabuf_memory() : heap_memory(exporters[exporter], O_RDWR);
+		int fd = exporter == 2 ? udmabuf_memory()
+				       : heap_memory(exporters[exporter], BYTES, O_RDWR);
 		cl_mem mem = import_fd(fd, BYTES);
 		const cl_uint value = (cl_uint)round;
 		cl_uint got = 0;
