@@ -100,6 +100,8 @@ void shm__note_writes(struct shm__root *root, size_t start, size_t end)
 		if (root->shadows && !counted)
 			root->changes++;
 		counted = true;
+		if (root->guard)
+			shm__guard_remember(root, range->start, range->end);
 		range->flags |= SHM__CPU_DIRTY;
 		range->changed = root->shadows ? root->changes : 0;
 		if (range->flags & SHM__REPORTED)

@@ -283,6 +283,11 @@ void shm__guard_given(struct metal_generic_shm *view, const void *site);
 void shm__guard_end(struct shm__root *root);
 char *shm__guard_bytes(const struct shm__root *root);
 
+/* unreported.c: likewise */
+void shm__guard_remember(struct shm__root *root, size_t start, size_t end);
+void shm__guard_lock_word(struct shm__root *root, size_t offset);
+void shm__guard_compare(struct metal_generic_shm *view);
+
 /* turn.c */
 struct shm__turn {
 	size_t start, end;

@@ -227,6 +227,8 @@ FLAT int hand_over(struct metal_generic_shm *shm, struct metal_device *dev, enum
 	view = shm__view_find(root, shm->offset, shm->size, dev);
 	if (!error && !view)
 		error = shm__error(ENOTCONN, "the buffer is not attached to %s", dev->name);
+	if (!error && root->guard)
+		shm__guard_compare(view);
 	if (!error)
 		error = give(root, view, dir, queued || dev->ops->give);
 	if (!error && root->guard)

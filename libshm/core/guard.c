@@ -5,12 +5,7 @@
  */
 #include <string.h>
 
-#include "core.h"
-
-struct shm__guard {
-	char *bytes;                  /* the core's own mapping, until the memory goes */
-	struct shm__guarded *mapping; /* the program's; NULL: off */
-};
+#include "guard.h"
 
 struct text {
 	struct text *next;
@@ -160,6 +155,7 @@ void shm__guard_given(struct metal_generic_shm *view, const void *site)
 		if (holder)
 			holder->site = kept;
 	}
+	shm__unreported_tell(view, text);
 	shm__guard_update(root, start, end);
 }
 
@@ -200,11 +196,16 @@ int shm__guard_begin(struct shm__root *root)
 		}
 		root->guard = guard;
 	}
+	error = shm__unreported_begin(root);
+	if (error)
+		return error;
 	guard->mapping = shm__os_guard_new(root->address, root->memory.size, root->size,
 					   root->prot & METAL_SHM_WRITE, keep(root->src->name),
 					   root->name[0] ? keep(root->name) : NULL);
-	if (!guard->mapping)
+	if (!guard->mapping) {
+		shm__unreported_end(guard);
 		return shm__error(ENOMEM, "no memory for a guard's record");
+	}
 	shm__guard_update(root, 0, root->size);
 	return 0;
 }
@@ -218,6 +219,7 @@ static void stop(struct shm__root *root)
 	protect(root, 0, root->memory.size, root->prot);
 	shm__os_guard_end(guard->mapping);
 	guard->mapping = NULL;
+	shm__unreported_end(guard);
 }
 
 /* With the memory, before its mappings; in a forked child too. */
@@ -230,6 +232,7 @@ void shm__guard_end(struct shm__root *root)
 	stop(root);
 	root->src->ops->unmap(root->src, &root->memory, guard->bytes, root->memory.size);
 	root->guard = NULL;
+	shm__os_free(guard->locks);
 	shm__os_free(guard);
 }
 

@@ -64,6 +64,8 @@ static int find_word(struct metal_generic_shm *shm, size_t offset, bool take,
 				   METAL_SHM_LOCK_SIZE);
 	else if (take)
 		error = check_parties(root);
+	if (!error && root->guard)
+		shm__guard_lock_word(root, shm->offset + offset);
 	shm__mutex_unlock(&root->lock);
 	if (!error)
 		*ret_word = (shm__lock_word *)(void *)address;

@@ -188,8 +188,11 @@ static void end_accesses(struct shm__root *root, size_t start, size_t end, enum 
 		}
 		if (range->holders)
 			continue;
-		if (!(range->flags & SHM__OWNED))
+		if (!(range->flags & SHM__OWNED)) {
 			range->flags |= (SHM__OWNED | (range->mapped ? SHM__WRITTEN : 0));
+			if (root->guard)
+				shm__guard_remember(root, range->start, range->end);
+		}
 	}
 }
 

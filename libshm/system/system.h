@@ -126,6 +126,8 @@ void shm__os_guard_mark(struct shm__guarded *guarded, size_t i, const struct shm
 void shm__os_guard_written(struct shm__guarded *guarded, size_t n);
 /* Lock-free: a forked child does it too. */
 void shm__os_guard_end(struct shm__guarded *guarded);
+/* A line of its own to where people look, for a program that takes no log lines. */
+void shm__os_guard_say(const char *line);
 /* The program's call, of those that led to a public function of the library's with this return address. */
 void shm__os_call_site(const void *return_address, char text[static SHM__SITE_SIZE]);
 

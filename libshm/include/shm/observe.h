@@ -53,7 +53,7 @@ struct metal_shm_stats {
 	uint64_t bytes_copied; /**< bytes that libshm or an adapter moved with the CPU */
 	uint64_t trials;       /**< sources tried with a device */
 	uint64_t refusals;     /**< of these, refused */
-	uint64_t misuse;       /**< misuses of void calls */
+	uint64_t misuse;       /**< misuses of void calls, unreported writes: metal_shm_guard() */
 	uint64_t ranged;       /**< of starts and ends, those of some bytes only */
 	uint64_t bytes_out;    /**< of bytes_copied, from parts to the shadows of their devices */
 	uint64_t bytes_back;   /**< of bytes_copied, from shadows to parts */
@@ -104,16 +104,22 @@ void metal_shm_set_paranoid(bool paranoid);
  * read. A page of which any byte is the program's stays open. Mappings of metal_shm_importer_map(), foreign
  * mappings of an exported descriptor and lock words under metal_shm_lock() go on as ever.
  *
- * A thread that touches a closed page gets SIGSEGV, and this is the one case where the library prints: a
+ * A thread that touches a closed page gets SIGSEGV, and here the library prints: a
  * line to standard error says which buffer, at which offset, who holds it, since when and by which call of
  * the program it was handed over, as MODULE+OFFSET for addr2line. Then the process dies of the signal. The
  * handler is installed at the first guarded hand-over; all other faults go to the one that was there
  * before. A handler that the program installs later replaces it, and nothing is printed. A system call
  * on a closed page fails with EFAULT, without a signal.
  *
+ * Once the program has begun to say what it writes (metal_shm_wrote()), the hand-over looks for what it
+ * changed and didn't report. An ERROR line to the log, or to standard error where there is no hook, names
+ * buffer, offset, length and the call, and stats.misuse counts it. The hand-over succeeds and the bytes
+ * stay unreported, so that what the device sees is what it sees without a guard. Writes by other
+ * mappings of the memory count; locks' words, and writes that leave a byte as it was, don't.
+ *
  * LIBSHM_GUARD=1 in the environment does this for each buffer whose memory allows it, from its first
- * mapping on. Costs a mapping more for each buffer and system calls for each hand-over. A forked child
- * inherits what is closed.
+ * mapping on. Costs a mapping and a copy of the bytes for each buffer, and system calls and the reading
+ * of the bytes for each hand-over. A forked child inherits what is closed.
  *
  * @param shm  any handle; its whole buffer is guarded
  * @param on   whether; when it ends all pages are open

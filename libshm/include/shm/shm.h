@@ -17,7 +17,8 @@
  *   is held while waiting.
  * - A handle or device that is not libshm's, or was freed, is refused with -EINVAL.
  * - After fork() the child may only free: every other call is -EPERM there.
- * - No thread is started and nothing is printed. See metal_shm_set_log() in observe.h.
+ * - No thread is started and, but for guard mode, nothing is printed. See metal_shm_set_log() in
+ *   observe.h.
  */
 #ifndef METAL_SHM_SHM_H
 #define METAL_SHM_SHM_H

@@ -163,6 +163,20 @@ static void add_number(struct line *line, size_t number)
 	add(line, &digits[at]);
 }
 
+/* With its newline, in one piece if it can be. */
+static void print(struct line *line)
+{
+	line->length -= line->length == sizeof(line->text);
+	add(line, "\n");
+	for (size_t at = 0; at < line->length;) {
+		ssize_t n = write(STDERR_FILENO, line->text + at, line->length - at);
+
+		if (n < 0 && errno != EINTR)
+			break;
+		at += n > 0 ? (size_t)n : 0;
+	}
+}
+
 static void say(const struct found *found)
 {
 	static const char *const what[] = {
@@ -198,15 +212,16 @@ static void say(const struct found *found)
 	} else {
 		add(&line, ": it was changing hands");
 	}
-	line.length -= line.length == sizeof(line.text);
-	add(&line, "\n");
-	for (size_t at = 0; at < line.length;) {
-		ssize_t n = write(STDERR_FILENO, line.text + at, line.length - at);
+	print(&line);
+}
 
-		if (n < 0 && errno != EINTR)
-			break;
-		at += n > 0 ? (size_t)n : 0;
-	}
+void shm__os_guard_say(const char *text)
+{
+	struct line line = { .length = 0 };
+
+	add(&line, "libshm: ");
+	add(&line, text);
+	print(&line);
 }
 
 static void read_mark(struct mark *from, struct shm__mark *to)
