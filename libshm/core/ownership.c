@@ -189,6 +189,8 @@ static void end_accesses(struct shm__root *root, size_t start, size_t end, enum 
 		if (range->holders)
 			continue;
 		if (!(range->flags & SHM__OWNED)) {
+			/* coherent memory was never read in, and what comes now is the program's */
+			range->flags &= ~SHM__DEV_DIRTY;
 			range->flags |= (SHM__OWNED | (range->mapped ? SHM__WRITTEN : 0));
 			if (root->guard)
 				shm__guard_remember(root, range->start, range->end);

@@ -50,6 +50,19 @@ static int set_up_ranged(void **state)
 	return set_up_with(state, 64);
 }
 
+static int set_up_coherent(void **state)
+{
+	struct bench *b;
+
+	set_up_with(state, 0);
+	b = *state;
+	metal_shm_free(b->shm, NULL);
+	b->source->properties.coherent = METAL_SHM_YES;
+	b->shm = fake_buffer(b->source, SIZE);
+	b->bytes = metal_shm_map(b->shm, RDWR);
+	return 0;
+}
+
 static int tear_down(void **state)
 {
 	struct bench *b = *state;
@@ -259,6 +272,28 @@ static void what_a_device_wrote_comes_back_before_its_view_goes(void **state)
 	assert_int_equal(metal_shm_sync_for_cpu(b->shm, RW), 0);
 }
 
+/* No cache stands between, so nothing was ever read in. */
+static void a_copy_hears_of_the_program_after_a_device_on_coherent_memory_too(void **state)
+{
+	struct bench *b = *state;
+	struct metal_generic_shm *part, *view = metal_shm_attach(b->shm, b->dma->dev);
+
+	b->dma2->constraints.flags = METAL_SHM_NEEDS_WHOLE;
+	part = part_of(b, 1000, 10, b->dma2);
+	assert_int_equal(metal_shm_view_mode(metal_shm_view(part, b->dma2->dev)),
+			 METAL_SHM_VIEW_SHADOW);
+	assert_int_equal(metal_shm_sync_for_device(b->shm, b->dma->dev, W), 0);
+	b->bytes[1000] = 1;
+	assert_int_equal(metal_shm_sync_for_device(part, b->dma2->dev, R), 0);
+	assert_int_equal(fake_view_bytes(b->dma2, part)[0], 1);
+	assert_int_equal(metal_shm_sync_for_cpu(b->shm, RW), 0);
+	b->bytes[1001] = 2;
+	assert_int_equal(metal_shm_sync_for_device(part, b->dma2->dev, R), 0);
+	assert_int_equal(fake_view_bytes(b->dma2, part)[1], 2);
+	end_part(part, b->dma2);
+	metal_shm_detach(view, b->dma->dev);
+}
+
 static void no_copy_means_no_attach(void **state)
 {
 	struct bench *b = *state;
@@ -413,6 +448,9 @@ int main(int argc, char **argv)
 		CASE(two_shadows_of_the_same_bytes_follow_one_another),
 		CASE(some_bytes_of_a_part_come_back_alone),
 		CASE(what_a_device_wrote_comes_back_before_its_view_goes),
+		cmocka_unit_test_setup_teardown(
+			a_copy_hears_of_the_program_after_a_device_on_coherent_memory_too,
+			set_up_coherent, tear_down),
 		CASE(no_copy_means_no_attach),
 		CASE(without_memory_for_a_shadow_nothing_is_attached),
 		CASE(shadow_that_can_not_be_mapped_leaves_nothing),
