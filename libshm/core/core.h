@@ -150,6 +150,7 @@ struct shm__root {
 	bool read_only;           /* imported so: devices may not write it either */
 	bool freed;               /* counted as deferred */
 	bool idle;                /* in its pool */
+	bool unguarded;           /* the program wants no guard, whatever the environment says */
 
 	unsigned pending; /* queued works of all views */
 	unsigned unusual; /* SHM__SHARED to SHM__FAILED */

@@ -243,6 +243,7 @@ int metal_shm_guard(struct metal_generic_shm *shm, bool on)
 	if (error)
 		return error;
 	shm__mutex_lock(&shm->root->lock);
+	shm->root->unguarded = !on;
 	if (on)
 		error = shm__map_locked(shm->root, METAL_SHM_READ);
 	if (on && !error)

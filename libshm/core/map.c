@@ -46,7 +46,7 @@ int shm__map_locked(struct shm__root *root, int prot)
 	root->prot = have;
 	shm__count(root, root->src, SHM__MAPPINGS, 1);
 	shm__trace(root, root->src, SHM__TRACE_MAPPED, 0, root->size, 0);
-	if (shm__os_guard_wanted() && shm__guard_begin(root))
+	if (!root->unguarded && shm__os_guard_wanted() && shm__guard_begin(root))
 		shm__log(METAL_SHM_LOG_INFO, "guard: %s", metal_shm_last_error());
 	return 0;
 }

@@ -69,6 +69,7 @@ RUNS = [
         # LLVM keeps pointers to the middle of things, which counts as possibly lost.
         '--show-leak-kinds=definite,indirect', '--errors-for-leak-kinds=definite,indirect',
         f'--suppressions={ROOT}/tests/support/valgrind.supp']),
+    Run('guard', 'unit', env={'LIBSHM_GUARD': '1'}),
     Run('samples'),
     Run('install'),
     Run('lint'),

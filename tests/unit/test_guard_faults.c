@@ -172,6 +172,33 @@ static void the_environment_guards_each_buffer(void **state)
 	assert_silent_exit(&end, 0);
 }
 
+static void open_by_choice(void)
+{
+	struct metal_generic_shm *shm;
+	volatile char *bytes;
+
+	start(false);
+	shm = metal_shm_allocate(g.page, g.source, 0);
+	if (metal_shm_guard(shm, false) || !metal_shm_attach(shm, g.one->dev))
+		abort();
+	bytes = metal_shm_map(shm, READ_WRITE);
+	give(shm, g.one, DEV_W);
+	bytes[0]++;
+	if (metal_shm_guard(shm, true))
+		abort();
+	bytes[0]++;
+}
+
+static void what_the_program_wants_open_the_environment_does_not_close(void **state)
+{
+	struct end end = play("open_by_choice", true);
+
+	(void)state;
+	/* the second touch, of what was handed over before */
+	assert_died(&end);
+	assert_said(&end, "; handed over before it was guarded");
+}
+
 static void open_what_was_given_before(void)
 {
 	start(false);
@@ -410,6 +437,7 @@ static int run_scene(const char *name)
 		SCENE(no_handler_before),       SCENE(ignored_before),
 		SCENE(ignored_before_and_sent), SCENE(sent_by_somebody),
 		SCENE(one_shot_handler_before), SCENE(touch_while_others_come_and_go),
+		SCENE(open_by_choice),
 	};
 
 	for (size_t i = 0; i < SHM_TEST_COUNT(scenes); i++) {
@@ -430,6 +458,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_holder_of_just_the_touched_byte_is_named),
 		cmocka_unit_test(the_page_of_the_last_byte_is_closed_to_its_end),
 		cmocka_unit_test(the_environment_guards_each_buffer),
+		cmocka_unit_test(what_the_program_wants_open_the_environment_does_not_close),
 		cmocka_unit_test(what_was_handed_over_before_is_closed_too),
 		cmocka_unit_test(the_programs_handler_gets_what_is_not_ours),
 		cmocka_unit_test(without_a_handler_foreign_faults_kill_in_silence),

@@ -453,6 +453,8 @@ static void a_kernel_works_on_bytes_that_are_closed_to_the_program(void **state)
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
+		/* cmocka has handlers for each case; ours comes after those of the first guarded one */
+		opencl_case(a_kernel_works_on_bytes_that_are_closed_to_the_program),
 		opencl_case(a_kernel_writes_the_pages_that_another_mapping_sees),
 		opencl_case(a_kernel_reads_what_the_cpu_wrote_after_attach),
 		opencl_case(a_cpu_device_takes_host_pointers_and_copies_nothing),
@@ -470,7 +472,6 @@ int main(int argc, char **argv)
 		opencl_case(two_hundred_attachments_leave_nothing_behind),
 		opencl_case(a_mapping_stays_while_a_buffer_object_lives),
 		opencl_case(missing_extensions_are_named),
-		opencl_case(a_kernel_works_on_bytes_that_are_closed_to_the_program),
 	};
 
 	return shm_test_main(argc, argv, tests, SHM_TEST_COUNT(tests));

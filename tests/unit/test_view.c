@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#include <shm/observe.h>
+
 #include "fake.h"
 #include "shm_test.h"
 
@@ -142,6 +144,8 @@ static void what_the_cpu_wrote_goes_before_such_an_end(void **state)
 
 	bench->gpu->inside = detach_in_a_thread;
 	bench->source->log[0] = '\0';
+	/* one more mapping would show whether it can be guarded */
+	assert_int_equal(metal_shm_guard(bench->shm, false), 0);
 	assert_non_null(metal_shm_map(bench->shm, METAL_SHM_WRITE));
 	view = metal_shm_attach(bench->shm, bench->gpu->dev);
 	/* one END before the one's attach, another before the other's detach */

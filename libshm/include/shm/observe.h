@@ -122,7 +122,7 @@ void metal_shm_set_paranoid(bool paranoid);
  * of the bytes for each hand-over. A forked child inherits what is closed.
  *
  * @param shm  any handle; its whole buffer is guarded
- * @param on   whether; when it ends all pages are open
+ * @param on   whether; when it ends all pages are open, and from then on LIBSHM_GUARD means nothing for it
  * @return 0; -EINVAL not a handle; -ENOTSUP the memory has no pages of its own that could be closed
  *         (metal_shm_wrap()), or can't be mapped; -EACCES; -ENOMEM
  */
