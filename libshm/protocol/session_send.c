@@ -4,14 +4,6 @@
 
 #include "session_send.h"
 
-/* The highest number that the other end may use. */
-static uint32_t grant(const struct shm__session *s)
-{
-	uint32_t limit = s->received + s->window;
-
-	return limit < s->received ? limit + 1 : limit;
-}
-
 enum shm__code shm__may_send(const struct shm__session *s)
 {
 	if (!s->up)
@@ -25,7 +17,7 @@ enum shm__code shm__emit(struct shm__session *s, struct shm__record *record, str
 
 	record->session = s->other;
 	record->number = counts ? shm__next_number(s->sent) : 0;
-	record->limit = grant(s);
+	record->limit = s->received + s->window;
 	out->size = shm__record_encode(record, out->data);
 	if (!out->size)
 		return SHM__CODE_INVALID;
@@ -127,7 +119,7 @@ enum shm__code shm__session_share(struct shm__session *s, const struct shm__wire
 		.state = SHM__SHARE_ACTIVE,
 		.dir = (uint8_t)what->dir,
 	};
-	*ret_id = record.share.id;
+	*ret_id = s->mine.next_share = record.share.id;
 	return SHM__CODE_OK;
 }
 

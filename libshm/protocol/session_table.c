@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What is shared, and who has which bytes of it. */
-#include <string.h>
-
 #include "session_table.h"
 
 void shm__side_reset(struct shm__session_side *side)
@@ -49,10 +47,8 @@ struct shm__share *shm__side_free_share(struct shm__session_side *side, uint32_t
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t at = (side->next_share + i) % count;
 
-		if (side->shares[at].state == SHM__SHARE_FREE) {
-			side->next_share = at + 1;
+		if (side->shares[at].state == SHM__SHARE_FREE)
 			return &side->shares[at];
-		}
 	}
 	return NULL;
 }

@@ -88,6 +88,40 @@ static inline void pair_up(struct pair *pair)
 	assert_true(pair->a.s.up && pair->b.s.up);
 }
 
+/* What an end wished; it is on its way to the other then. */
+static inline void pair_said(struct end *to, enum shm__code code, const struct shm__out *out)
+{
+	assert_int_equal(code, SHM__CODE_OK);
+	pair_post(to, out);
+}
+
+/* a gives b bytes, and b has heard it. */
+static inline void pair_give(struct pair *pair, uint32_t id, uint64_t offset, uint64_t length,
+			     unsigned dir)
+{
+	struct shm__out out;
+
+	pair_said(&pair->b, shm__session_give(&pair->a.s, id, offset, length, dir, &out), &out);
+	assert_int_equal(pair_step(&pair->b, &pair->a), SHM__EVENT_GIVEN);
+}
+
+/* A record made by hand reaches b, as if a had sent it. The code that b finds. */
+static inline enum shm__code pair_forge(struct pair *pair, struct shm__record *record)
+{
+	struct shm__out out;
+
+	record->session = pair->b.s.me;
+	if (shm__record_counts(record->type))
+		record->number = ++pair->a.s.sent;
+	if (!record->limit)
+		record->limit = pair->a.s.granted;
+	out.size = shm__record_encode(record, out.data);
+	assert_int_not_equal(out.size, 0);
+	pair_post(&pair->b, &out);
+	pair_step(&pair->b, &pair->a);
+	return pair->b.code;
+}
+
 /* a shares size bytes at address 0x1000 with b; the id. */
 static inline uint32_t pair_share(struct pair *pair, uint64_t size, unsigned dir)
 {
