@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file rproc.h
+ * Coprocessors for libshm: the cores that Linux runs by remoteproc, and that answer over RPMsg.
+ *
+ * A coprocessor is one struct metal_device. A buffer that is attached to it has device addresses, the ones
+ * under which its firmware sees the memory; metal_shm_rproc_share() tells the firmware of it, and from then
+ * on metal_shm_sync_for_device() gives bytes to the firmware (GIVE) and metal_shm_sync_for_cpu() waits until
+ * it gives them back (RETURN). docs/coprocessor.md explains it, docs/coprocessor-protocol.md has each byte.
+ *
+ *	metal_shm_rproc_open("remoteproc0", &dsp);
+ *	metal_shm_rproc_start(dsp, "filter.elf", METAL_SHM_RPROC_STOP_WITH_US);
+ *	shm = metal_shm_allocate_for(1 << 20, &dsp, 1, 0);
+ *	view = metal_shm_attach(shm, dsp);
+ *	metal_shm_rproc_share(dsp, shm, METAL_SHM_DIR_DEV_RW, &id);
+ *	metal_shm_sync_for_device(shm, dsp, METAL_SHM_DIR_DEV_RW);
+ *	metal_shm_sync_for_cpu_timeout(shm, METAL_SHM_DIR_DEV_RW, 1000000000);
+ *
+ * A coprocessor is opened by metal_shm_device_open("rproc:NAME") as well.
+ *
+ * A core without an IOMMU reaches all memory and may write late. So what it was given is the program's again
+ * only when it says so or when remoteproc reports that the core was stopped: a core that doesn't answer keeps
+ * its bytes (LOST) however long that takes. When the core crashes or is stopped, the next owner of what it
+ * held gets -EIO, and its attachments are void: detach, and attach again once it runs.
+ *
+ * The conventions of shm.h hold. Any function may be called from any thread. Every descriptor is
+ * close-on-exec.
+ */
+#ifndef METAL_SHM_RPROC_H
+#define METAL_SHM_RPROC_H
+
+#include <shm/shm.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The RPMsg service that a firmware with libshm's protocol announces. */
+#define METAL_SHM_RPROC_SERVICE "libshm"
+
+/** What a core does, as remoteproc reports it. */
+enum metal_shm_rproc_state {
+	METAL_SHM_RPROC_OFFLINE = 1,
+	METAL_SHM_RPROC_SUSPENDED,
+	METAL_SHM_RPROC_RUNNING,
+	METAL_SHM_RPROC_CRASHED,
+	METAL_SHM_RPROC_ATTACHED, /**< running, and somebody else started it */
+	METAL_SHM_RPROC_DETACHED, /**< running, without Linux */
+	METAL_SHM_RPROC_UNKNOWN,  /**< a state that this library doesn't know */
+};
+
+/** metal_shm_rproc_start(): the kernel stops the core when this device or the process ends. */
+#define METAL_SHM_RPROC_STOP_WITH_US (1u << 0)
+
+/** An RPMsg channel of a core: a service that its firmware announced, or an endpoint that a program made. */
+struct metal_shm_rproc_channel {
+	char service[32]; /**< its name */
+	char device[64];  /**< the kernel's name for it, e.g. "virtio0.rpmsg-raw.-1.1024" */
+	char node[32];    /**< its character device below /dev, e.g. "rpmsg0"; "": it has none */
+	uint32_t source;  /**< address on this side; UINT32_MAX any */
+	uint32_t destination; /**< address on the firmware's side; UINT32_MAX any */
+};
+
+/** Memory that is set aside for a core. */
+struct metal_shm_rproc_carveout {
+	char name[32];
+	uint64_t
+		virtual_address; /**< of the kernel, as it shows it: hashed, or 0 where it hides it */
+	uint64_t dma_address;    /**< as the bus of the core's parent sees it; UINT64_MAX unknown */
+	uint64_t device_address; /**< as the core sees it; UINT64_MAX unknown */
+	uint64_t length;         /**< bytes */
+};
+
+/**
+ * Open a coprocessor.
+ *
+ * It need not run: see metal_shm_rproc_start().
+ *
+ * @param name     the kernel's name for it ("remoteproc0") or its own (/sys/class/remoteproc/...'s file
+ *                 name)
+ * @param ret_dev  receives the device; end it with metal_shm_device_close()
+ * @return 0; -EINVAL NULL or a bad name; -ENODEV there is no such remoteproc (the reason names those there
+ *         are); -ENOTUNIQ several have that name; -ENOMEM, -EMFILE, -ENFILE
+ */
+int metal_shm_rproc_open(const char *name, struct metal_device **ret_dev);
+
+/**
+ * The kernel's name of a coprocessor.
+ *
+ * @param dev  a coprocessor
+ * @return e.g. "remoteproc0", valid as long as the device; NULL with errno EINVAL
+ */
+const char *metal_shm_rproc_id(const struct metal_device *dev);
+
+/**
+ * What the core does now. Reads one file of sysfs.
+ *
+ * @param dev  a coprocessor
+ * @return an enum metal_shm_rproc_state; -EINVAL; -ENODEV the remoteproc is gone
+ */
+int metal_shm_rproc_state(struct metal_device *dev);
+
+/**
+ * The firmware that the core runs, or will run.
+ *
+ * @param dev       a coprocessor
+ * @param ret_name  receives the file's name, relative to where the kernel looks for firmware; "unknown" for
+ *                  a core that somebody else started
+ * @param size      bytes of @p ret_name
+ * @return 0; -EINVAL; -ENAMETOOLONG it needs more bytes; -ENODEV the remoteproc is gone
+ */
+int metal_shm_rproc_firmware(struct metal_device *dev, char *ret_name, size_t size);
+
+/**
+ * Choose the firmware for the next start.
+ *
+ * @param dev   a coprocessor that doesn't run
+ * @param name  a file's name, relative to where the kernel looks for firmware (/lib/firmware and what
+ *              /sys/module/firmware_class/parameters/path names)
+ * @return 0; -EINVAL; -EBUSY it runs; -EACCES not permitted; -ENODEV the remoteproc is gone
+ */
+int metal_shm_rproc_set_firmware(struct metal_device *dev, const char *name);
+
+/**
+ * Start the core.
+ *
+ * Answers when the kernel has started it, which says nothing of its firmware: see metal_shm_rproc_connect().
+ *
+ * @param dev       a coprocessor that doesn't run
+ * @param firmware  as for metal_shm_rproc_set_firmware(); NULL: what is chosen already
+ * @param flags     METAL_SHM_RPROC_STOP_WITH_US or 0
+ * @return 0; -EINVAL also for unknown flags; -EALREADY it runs; -ENOENT there is no such firmware (the
+ *         reason names the folders); -ENOEXEC the core doesn't take it (the reason says for which processor
+ *         it is); -EACCES not permitted (the reason names the file and its rights); -ENOTSUP
+ *         METAL_SHM_RPROC_STOP_WITH_US on a kernel without CONFIG_REMOTEPROC_CDEV; -ENODEV the remoteproc
+ *         is gone; or the kernel's error
+ */
+int metal_shm_rproc_start(struct metal_device *dev, const char *firmware, uint32_t flags);
+
+/**
+ * Stop the core, also one that has crashed.
+ *
+ * What it held is the CPU's then, with -EIO to the next owner.
+ *
+ * @param dev  a coprocessor
+ * @return 0, also when it doesn't run; -EINVAL; -EBUSY another program started it too, so the kernel keeps
+ *         it running until that stops it; -EACCES not permitted; -ENODEV the remoteproc is gone; or the
+ *         kernel's error
+ */
+int metal_shm_rproc_stop(struct metal_device *dev);
+
+/**
+ * List the RPMsg channels of a core. Source: seed 002's open question which remoteproc an RPMsg device is
+ * attached to.
+ *
+ * @param dev           a coprocessor
+ * @param ret_channels  receives them; may be NULL when @p max is 0
+ * @param max           room for so many
+ * @return how many there are, which may be more than @p max; -EINVAL; or the error of the system call
+ */
+int metal_shm_rproc_channels(struct metal_device *dev, struct metal_shm_rproc_channel *ret_channels,
+			     size_t max);
+
+/**
+ * The coprocessor that an RPMsg device is of.
+ *
+ * @param channel   a character device ("rpmsg0", "/dev/rpmsg0", "rpmsg_ctrl0") or an RPMsg device
+ *                  ("virtio0.rpmsg-raw.-1.1024")
+ * @param ret_name  receives the kernel's name of the remoteproc, e.g. "remoteproc0"
+ * @param size      bytes of @p ret_name
+ * @return 0; -EINVAL; -ENODEV there is no such device; -ENOTSUP it is no remoteproc's (a virtio device of
+ *         a virtual machine, GLINK); -ENAMETOOLONG it needs more bytes
+ */
+int metal_shm_rproc_of_channel(const char *channel, char *ret_name, size_t size);
+
+/**
+ * List the memory that is set aside for a core: what remoteproc's debugfs tells while it runs.
+ *
+ * @param dev            a coprocessor
+ * @param ret_carveouts  receives them; may be NULL when @p max is 0
+ * @param max            room for so many
+ * @return how many there are, which may be more than @p max; -EINVAL; -EACCES debugfs may not be read;
+ *         -ENOENT debugfs isn't mounted or the kernel has none; -EBADMSG it says something else than this
+ *         library knows
+ */
+int metal_shm_rproc_carveouts(struct metal_device *dev,
+			      struct metal_shm_rproc_carveout *ret_carveouts, size_t max);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
