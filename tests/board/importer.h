@@ -6,29 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "attachment.h"
+#include "module.h"
 #include "shm_test.h"
-
-static inline void importer_load(void)
-{
-	const char *folder = getenv("LIBSHM_BOARD_MODULES");
-	char path[4096];
-	int file;
-
-	snprintf(path, sizeof(path), "%s/board_importer.ko", folder ? folder : "");
-	file = open(path, O_RDONLY | O_CLOEXEC);
-	if (file < 0)
-		fail_msg("'%s': %s: run tests/board/build-kernel", path, strerror(errno));
-	if (syscall(SYS_finit_module, file, "", 0) && errno != EEXIST)
-		fail_msg("%s: %s", path, strerror(errno));
-	close(file);
-}
 
 /* A device of its own that holds nothing yet. -1: errno. */
 static inline int importer_open(void)
@@ -37,7 +21,7 @@ static inline int importer_open(void)
 	int device = open(node, O_RDWR | O_CLOEXEC);
 
 	if (device < 0 && errno == ENOENT) {
-		importer_load();
+		module_load("board_importer", "");
 		device = open(node, O_RDWR | O_CLOEXEC);
 	}
 	return device;

@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The scripts of the board, seen from the host.
 
-usage: test_boot.py FIXTURE [--list]     FIXTURE is the program with cases that go wrong on purpose
+usage: test_boot.py FIXTURE [rom=ROM] [--list]
+
+FIXTURE is the program with cases that go wrong on purpose, ROM the coprocessor's.
 """
 
 import functools
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'support'))
@@ -19,6 +23,7 @@ import tap  # noqa: E402, the path comes first
 
 BOARD = os.path.join(HERE, 'board')
 FIXTURE = os.path.realpath(sys.argv[1])
+ROM = next((word[4:] for word in sys.argv if word.startswith('rom=')), None)
 
 # In the host's /tmp, which the guest covers with its own.
 folder = tempfile.TemporaryDirectory(prefix='libshm-test-boot.', dir='/tmp')
@@ -168,6 +173,55 @@ def a_boot_that_does_nothing_leaves_no_kernel_warning():
     expect(status, 0, 'the status')
 
 
+def machines_with(ram):
+    """The QEMUs that have this file as their memory."""
+    found = []
+    for process in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open(f'/proc/{process}/cmdline', encoding='utf-8', errors='replace') as file:
+                words = file.read().split('\0')
+        except OSError:     # it has ended
+            continue
+        if os.path.basename(words[0]).startswith('qemu-') and any(ram in word for word in words):
+            found.append(os.path.basename(words[0]))
+    return sorted(found)
+
+
+def wait_until(condition, what):
+    end = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > end:
+            raise tap.Failed(f'not within 30 s: {what}')
+        time.sleep(0.05)
+
+
+def both_machines_end_with_the_script():
+    ram = os.path.join(folder.name, 'ram')
+    for end in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        process = start('--coprocessor', ROM, '--ram', ram, 'sleep 1000')
+        wait_until(lambda: len(machines_with(ram)) == 2, 'two machines run')
+        process.send_signal(end)
+        wait_until(lambda: not machines_with(ram), f'both machines end after signal {end}')
+        process.communicate()
+    os.unlink(ram)
+
+
+def both_machines_end_with_the_guest():
+    ram = os.path.join(folder.name, 'ram')
+    out = os.path.join(folder.name, 'coprocessor')
+    expect(ended(start('--coprocessor', ROM, '--ram', ram, '--out', out, 'true'))[0], 0, 'the status')
+    expect(machines_with(ram), [], 'what runs afterwards')
+    expect(os.path.exists(os.path.join(out, 'coprocessor.log')), True, 'that a log is kept')
+    os.unlink(ram)
+
+
+def a_missing_rom_is_told_in_one_line():
+    nothing = os.path.join(folder.name, 'nothing')
+    status, _, stderr = ended(start('--coprocessor', nothing, 'true'))
+    expect(status, 125, 'the status')
+    expect(stderr, f'board: no such file: {nothing}\n', 'stderr')
+
+
 CASES = (
     the_exit_status_reaches_the_host,
     stdout_and_stderr_stay_apart_and_whole,
@@ -180,7 +234,12 @@ CASES = (
     two_guests_at_once_both_keep_pocl_files,
     crashes_skips_leaks_and_kernel_warnings_are_failures,
     a_boot_that_does_nothing_leaves_no_kernel_warning,
-)
+) + ((
+    both_machines_end_with_the_script,
+    both_machines_end_with_the_guest,
+    a_missing_rom_is_told_in_one_line,
+) if ROM else ())
 
 if __name__ == '__main__':
-    sys.exit(tap.main([(case.__name__, case) for case in CASES], sys.argv[2:]))
+    sys.exit(tap.main([(case.__name__, case) for case in CASES],
+                      [word for word in sys.argv[2:] if not word.startswith('rom=')]))
