@@ -17,22 +17,6 @@ bool shm__is_coherent(const struct shm__root *root)
 	return root->properties.coherent == METAL_SHM_YES || !root->src->ops->sync_for_cpu;
 }
 
-/* The program's own writes can't be seen: it could, where it owned the bytes and had them mapped. */
-static bool may_be_written(const struct shm__root *root, const struct shm__range *range)
-{
-	unsigned flags = range->flags;
-
-	if (!(flags & SHM__OWNED) || (flags & SHM__DEV_DIRTY))
-		return false;
-	return (flags & SHM__WRITTEN) ||
-	       ((root->unusual & SHM__SHARED) && !(flags & SHM__REPORTED));
-}
-
-static bool cpu_dirty(const struct shm__root *root, const struct shm__range *range)
-{
-	return (range->flags & SHM__CPU_DIRTY) || may_be_written(root, range);
-}
-
 /* A device may be writing these bytes now. */
 static bool writes_now(const struct shm__range *range)
 {
@@ -54,7 +38,7 @@ static void look(struct shm__root *root, size_t start, size_t end, struct shm__d
 	if (start >= end)
 		return;
 	SHM__EACH_RANGE(range, &root->ranges, start, end) {
-		ret->cpu |= cpu_dirty(root, range);
+		ret->cpu |= shm__cpu_dirty(root, range);
 		ret->device |= (range->flags & SHM__DEV_DIRTY) != 0;
 		ret->busy |= shm__busy_writer(range);
 	}
@@ -95,7 +79,7 @@ void shm__note_writes(struct shm__root *root, size_t start, size_t end)
 	bool counted = false;
 
 	SHM__EACH_RANGE(range, &root->ranges, start, end) {
-		if (!may_be_written(root, range))
+		if (!shm__may_be_written(root, range))
 			continue;
 		if (root->shadows && !counted)
 			root->changes++;
@@ -182,8 +166,8 @@ static int issue_whole(struct shm__root *root, const struct shm__plan *plan, siz
 static size_t run_of(struct shm__root *root, size_t start, size_t end, unsigned end_dir, bool all)
 {
 	SHM__EACH_RANGE(range, &root->ranges, start, end) {
-		bool dirty =
-			end_dir ? cpu_dirty(root, range) : (range->flags & SHM__DEV_DIRTY) != 0;
+		bool dirty = end_dir ? shm__cpu_dirty(root, range)
+				     : (range->flags & SHM__DEV_DIRTY) != 0;
 
 		if (!dirty && !all)
 			return range->start > start ? range->start : start;
@@ -266,7 +250,7 @@ static int refuse(struct shm__root *root, enum shm__refusal refusal, size_t star
 	SHM__EACH_RANGE(range, &root->ranges, 0, root->size) {
 		bool outside = range->start < start || range->end > end;
 
-		if (refusal == SHM__START_DESTROYS && cpu_dirty(root, range))
+		if (refusal == SHM__START_DESTROYS && shm__cpu_dirty(root, range))
 			return shm__error(
 				EBUSY,
 				"%s syncs only all of its memory, and the CPU wrote bytes %zu to %zu",

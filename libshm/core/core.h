@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The core's own records. Lock order: a memory's attach_lock, the registry, a memory's lock, a pool's
- * lock. A device's operations run with none of these held, but for its source's sync and map, and for
+ * lock or that of the sums of counters. A device's operations run with none of these held, but for its source's sync and map, and for
  * attach and detach, which run under attach_lock.
  */
 #ifndef SHM_CORE_H
@@ -119,6 +119,7 @@ RB_HEAD(shm__view_tree, metal_generic_shm);
 struct shm__slot {
 	struct metal_device *dev;
 	unsigned views;
+	_Atomic uint64_t handovers; /* to the device, by these views: see shm__count_one() */
 };
 
 /* What makes a memory's hand-overs longer than they mostly are. */
@@ -133,6 +134,7 @@ struct shm__root {
 	shm__mutex attach_lock;
 	shm__mutex lock; /* all below it */
 	struct shm__root *next;
+	struct shm__root *summed_next, **summed_at; /* among those that stats.c sums up */
 	struct metal_device *src;
 	struct metal_shm_memory memory;
 	struct shm__identity identity;
@@ -183,6 +185,10 @@ int shm__refuse_fork(void);
 /* stats.c */
 extern struct shm__counters shm__process;
 void shm__count_back(enum shm__counter counter, uint64_t n);
+void shm__sum_root(struct shm__root *root);
+void shm__retire_root(struct shm__root *root);
+void shm__sum_slot(struct shm__slot *slot, struct metal_device *dev);
+void shm__retire_slot(struct shm__slot *slot);
 
 /* device.c */
 int shm__not_a_device(void);

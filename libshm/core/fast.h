@@ -59,6 +59,17 @@ static inline void shm__count(struct shm__root *root, struct metal_device *dev,
 		atomic_fetch_add_explicit(&dev->counters.value[counter], n, memory_order_relaxed);
 }
 
+/*
+ * What each hand-over counts, SHM__HANDOVERS and SHM__ELIDED: in the memory and in the device's slot, under
+ * the memory's lock, so without a locked instruction. stats.c sums up what the process and devices have.
+ */
+static inline void shm__count_one(_Atomic uint64_t *value)
+{
+	uint64_t before = atomic_load_explicit(value, memory_order_relaxed);
+
+	atomic_store_explicit(value, before + 1, memory_order_relaxed);
+}
+
 static inline int shm__view_order(const struct metal_generic_shm *view, size_t offset, size_t size,
 				  const struct metal_device *dev)
 {
@@ -107,23 +118,61 @@ static inline unsigned shm__dirt_of(enum metal_shm_access access)
 	return shm__is_cpu(access) ? SHM__CPU_DIRTY : SHM__DEV_DIRTY;
 }
 
+/* In one piece: each frame does it several times, and gcc 12 left calls of 40 instructions. */
+#define SHM__FLAT static inline __attribute__((always_inline))
+
 static inline int shm__elided(struct shm__root *root)
 {
-	shm__count(root, root->src, SHM__ELIDED, 1);
+	shm__count_one(&root->counters.value[SHM__ELIDED]);
 	return 0;
+}
+
+/* The program's own writes can't be seen: it could, where it owned the bytes and had them mapped. */
+static inline bool shm__may_be_written(const struct shm__root *root, const struct shm__range *range)
+{
+	unsigned flags = range->flags;
+
+	if (!(flags & SHM__OWNED) || (flags & SHM__DEV_DIRTY))
+		return false;
+	return (flags & SHM__WRITTEN) ||
+	       ((root->unusual & SHM__SHARED) && !(flags & SHM__REPORTED));
+}
+
+static inline bool shm__cpu_dirty(const struct shm__root *root, const struct shm__range *range)
+{
+	return (range->flags & SHM__CPU_DIRTY) || shm__may_be_written(root, range);
+}
+
+/*
+ * What shm__decide() answers to most, without it: a CPU needs nothing where no device wrote past the cache
+ * anywhere in the memory, a DMA device nothing where no CPU wrote what it takes. Not where it is paranoid.
+ */
+static inline bool shm__needs_nothing(unsigned taker, bool cpu_wrote, bool device_wrote)
+{
+	return shm__is_cpu(taker) ? !device_wrote : taker == METAL_SHM_ACCESS_DMA && !cpu_wrote;
 }
 
 /*
  * The operations that make the bytes [start, end) right for who takes them: nothing, some ranges, or
- * all. The ranges begin and end there. A CPU needs none where no device wrote past the cache.
+ * all. The ranges begin and end there.
  */
 static inline int shm__prepare(struct shm__root *root, size_t start, size_t end, unsigned taker,
 			       enum metal_shm_dir dir)
 {
-	if (!root->device_dirty && shm__is_cpu(taker) &&
-	    !atomic_load_explicit(&shm__paranoid, memory_order_relaxed))
+	bool cpu_wrote = !shm__is_cpu(taker) && (root->ranges.count != 1 ||
+						 shm__cpu_dirty(root, RB_ROOT(&root->ranges.tree)));
+
+	if (!atomic_load_explicit(&shm__paranoid, memory_order_relaxed) &&
+	    shm__needs_nothing(taker, cpu_wrote, root->device_dirty))
 		return shm__elided(root);
 	return shm__prepare_dirty(root, start, end, taker, dir);
+}
+
+/* All of a memory, in one state, without work, failures or shadows. */
+static inline bool shm__is_simple(const struct shm__root *root, const struct metal_generic_shm *shm)
+{
+	return !(root->pending | root->unusual) && root->ranges.count == 1 &&
+	       shm->size == root->size && RB_ROOT(&root->ranges.tree)->holders <= 1;
 }
 
 /* There is nearly always nothing to wait for. */

@@ -2,9 +2,6 @@
 /* Bytes go to a device: what they need for it, and the record of it. */
 #include "core.h"
 
-/* In one piece: each frame does it several times, and gcc 12 left calls of 40 instructions. */
-#define FLAT static inline __attribute__((always_inline))
-
 /* Room for the taker everywhere, so that nothing fails half-way. */
 static int check_room(struct shm__root *root, size_t start, size_t end, unsigned slot)
 {
@@ -133,22 +130,21 @@ static __attribute__((noinline)) int give_range(struct shm__root *root,
 	return 0;
 }
 
-/* A frame's way: all of the memory, in one state, from one holder at most who gives way. */
-static inline bool is_simple(const struct shm__root *root, const struct metal_generic_shm *view,
+/* A frame's way: from one holder at most, who gives way. */
+static inline bool gives_way(const struct shm__root *root, const struct metal_generic_shm *view,
 			     enum metal_shm_dir dir)
 {
 	const struct shm__range *all = RB_ROOT(&root->ranges.tree);
 	const struct shm__holder *holder = &all->holder[0];
 
-	if ((root->pending | root->unusual) || root->ranges.count != 1 ||
-	    view->size != root->size || all->holders > 1)
+	if (!shm__is_simple(root, view))
 		return false;
 	return !all->holders || !(holder->dir & SHM__BUSY) || holder->slot == view->slot ||
 	       ((holder->dir | dir) & METAL_SHM_DIR_DEV_W);
 }
 
-FLAT int give_all(struct shm__root *root, struct metal_generic_shm *view, enum metal_shm_dir dir,
-		  bool queued)
+SHM__FLAT int give_all(struct shm__root *root, struct metal_generic_shm *view,
+		       enum metal_shm_dir dir, bool queued)
 {
 	struct shm__range *all = RB_ROOT(&root->ranges.tree);
 	int error;
@@ -172,10 +168,10 @@ FLAT int give_all(struct shm__root *root, struct metal_generic_shm *view, enum m
 	return 0;
 }
 
-FLAT int give(struct shm__root *root, struct metal_generic_shm *view, enum metal_shm_dir dir,
-	      bool queued)
+SHM__FLAT int give(struct shm__root *root, struct metal_generic_shm *view, enum metal_shm_dir dir,
+		   bool queued)
 {
-	int error = is_simple(root, view, dir) ? give_all(root, view, dir, queued)
+	int error = gives_way(root, view, dir) ? give_all(root, view, dir, queued)
 					       : give_range(root, view, dir, queued);
 
 	if (error)
@@ -188,7 +184,8 @@ FLAT int give(struct shm__root *root, struct metal_generic_shm *view, enum metal
 		root->pending++;
 		atomic_fetch_add(&view->dev->pending, 1);
 	}
-	shm__count(root, view->dev, SHM__HANDOVERS, 1);
+	shm__count_one(&root->counters.value[SHM__HANDOVERS]);
+	shm__count_one(&root->slots[view->slot].handovers);
 	shm__trace(root, view->dev, queued ? SHM__TRACE_QUEUED : SHM__TRACE_GIVEN, view->offset,
 		   view->size, dir);
 	return 0;
@@ -209,8 +206,8 @@ static int wait_to_take(struct metal_generic_shm *shm, const struct metal_device
 	return shm__wait_long(shm->root, &turn, &deadline);
 }
 
-FLAT int hand_over(struct metal_generic_shm *shm, struct metal_device *dev, enum metal_shm_dir dir,
-		   int64_t timeout_ns, bool queued, const void *site)
+SHM__FLAT int hand_over(struct metal_generic_shm *shm, struct metal_device *dev,
+			enum metal_shm_dir dir, int64_t timeout_ns, bool queued, const void *site)
 {
 	struct metal_generic_shm *view;
 	struct shm__root *root = shm->root;
@@ -221,6 +218,7 @@ FLAT int hand_over(struct metal_generic_shm *shm, struct metal_device *dev, enum
 	if ((dir & METAL_SHM_DIR_DEV_W) && root->read_only)
 		return shm__error(EACCES, "the memory was imported read-only; %s may not write it",
 				  dev->name);
+	shm__cpu_release();
 	shm__mutex_lock(&root->lock);
 	if (shm__may_wait(root))
 		error = wait_to_take(shm, dev, dir, timeout_ns);

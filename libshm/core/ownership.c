@@ -173,6 +173,17 @@ int metal_shm_unhold(struct metal_generic_shm *shm, struct metal_device *dev, in
 	return ret;
 }
 
+static inline void become_the_programs(struct shm__root *root, struct shm__range *range)
+{
+	if (range->flags & SHM__OWNED)
+		return;
+	/* coherent memory was never read in, and what comes now is the program's */
+	range->flags &= ~SHM__DEV_DIRTY;
+	range->flags |= SHM__OWNED | (range->mapped ? SHM__WRITTEN : 0);
+	if (root->guard)
+		shm__guard_remember(root, range->start, range->end);
+}
+
 /* The program takes over: the accesses named end, a holder with none left holds no more. */
 static void end_accesses(struct shm__root *root, size_t start, size_t end, enum metal_shm_dir dir)
 {
@@ -188,13 +199,7 @@ static void end_accesses(struct shm__root *root, size_t start, size_t end, enum 
 		}
 		if (range->holders)
 			continue;
-		if (!(range->flags & SHM__OWNED)) {
-			/* coherent memory was never read in, and what comes now is the program's */
-			range->flags &= ~SHM__DEV_DIRTY;
-			range->flags |= (SHM__OWNED | (range->mapped ? SHM__WRITTEN : 0));
-			if (root->guard)
-				shm__guard_remember(root, range->start, range->end);
-		}
+		become_the_programs(root, range);
 	}
 }
 
@@ -218,16 +223,58 @@ static int check_writers(struct shm__root *root, size_t start, size_t end, enum 
 	return 0;
 }
 
-static int take_back(struct shm__root *root, size_t start, size_t end, enum metal_shm_dir dir,
-		     struct shm__deadline *deadline)
+/* A frame's way back: from one holder at most, who keeps no write; not what is the program's already. */
+static inline bool gives_back(const struct shm__root *root, const struct metal_generic_shm *shm,
+			      enum metal_shm_dir dir)
 {
+	const struct shm__range *all = RB_ROOT(&root->ranges.tree);
+
+	if (!shm__is_simple(root, shm))
+		return false;
+	if (!all->holders)
+		return !(all->flags & SHM__OWNED) || (all->flags & SHM__DEV_DIRTY);
+	return !(all->holder[0].dir & ~(unsigned)dir & METAL_SHM_DIR_DEV_W);
+}
+
+static inline void note_taken(const struct metal_generic_shm *shm, enum metal_shm_dir dir)
+{
+	shm__count_one(&shm->root->counters.value[SHM__HANDOVERS]);
+	shm__trace(shm->root, NULL, SHM__TRACE_TAKEN, shm->offset, shm->size, dir);
+}
+
+SHM__FLAT int take_all(struct metal_generic_shm *shm, enum metal_shm_dir dir)
+{
+	struct shm__root *root = shm->root;
+	struct shm__range *all = RB_ROOT(&root->ranges.tree);
+	int error = shm__prepare(root, 0, root->size, SHM__PROGRAM, dir);
+
+	if (error)
+		return error;
+	all->holder[0].dir &= ~(unsigned)dir;
+	if (!(all->holder[0].dir & METAL_SHM_DIR_DEV_RW))
+		all->holders = 0;
+	if (!all->holders)
+		become_the_programs(root, all);
+	if (root->guard)
+		shm__guard_update(root, 0, root->size);
+	note_taken(shm, dir);
+	return 0;
+}
+
+/* Any other way: waits, copies, cuts. */
+static __attribute__((noinline)) int take_range(struct metal_generic_shm *shm,
+						enum metal_shm_dir dir, int64_t timeout_ns)
+{
+	struct shm__deadline deadline = { .timeout_ns = timeout_ns };
+	struct shm__root *root = shm->root;
+	size_t start = shm->offset, end = start + shm->size;
 	struct shm__turn turn = { start, end, NULL, dir, (dir & METAL_SHM_DIR_DEV_R) != 0 };
 	int error = check_writers(root, start, end, dir);
 
 	if (error || is_the_programs(root, start, end))
 		return error;
 	if (shm__may_wait(root))
-		error = shm__wait_long(root, &turn, deadline);
+		error = shm__wait_long(root, &turn, &deadline);
 	if (error)
 		return error;
 	error = shm__ranges_cut(&root->ranges, start, end);
@@ -247,28 +294,34 @@ static int take_back(struct shm__root *root, size_t start, size_t end, enum meta
 		shm__guard_update(root, start, end);
 	error = shm__report_failure(root, start, end);
 	shm__join(root, start, end);
-	shm__count(root, NULL, SHM__HANDOVERS, 1);
-	shm__trace(root, NULL, SHM__TRACE_TAKEN, start, end - start, dir);
+	note_taken(shm, dir);
+	return error;
+}
+
+SHM__FLAT int take_back(struct metal_generic_shm *shm, enum metal_shm_dir dir, int64_t timeout_ns)
+{
+	int error = shm__handle_check(shm);
+	struct shm__root *root;
+
+	if (error)
+		return error;
+	if (!SHM__IS_DIR(dir))
+		return shm__error(EINVAL, "%d is not an enum metal_shm_dir", (int)dir);
+	root = shm->root;
+	shm__mutex_lock(&root->lock);
+	error = gives_back(root, shm, dir) ? take_all(shm, dir) : take_range(shm, dir, timeout_ns);
+	shm__mutex_unlock(&root->lock);
+	shm__cpu_acquire(root->properties.cached == METAL_SHM_YES);
 	return error;
 }
 
 int metal_shm_sync_for_cpu_timeout(struct metal_generic_shm *shm, enum metal_shm_dir dir,
 				   int64_t timeout_ns)
 {
-	struct shm__deadline deadline = { .timeout_ns = timeout_ns };
-	int error = shm__handle_check(shm);
-
-	if (error)
-		return error;
-	if (!SHM__IS_DIR(dir))
-		return shm__error(EINVAL, "%d is not an enum metal_shm_dir", (int)dir);
-	shm__mutex_lock(&shm->root->lock);
-	error = take_back(shm->root, shm->offset, shm->offset + shm->size, dir, &deadline);
-	shm__mutex_unlock(&shm->root->lock);
-	return error;
+	return take_back(shm, dir, timeout_ns);
 }
 
 int metal_shm_sync_for_cpu(struct metal_generic_shm *shm, enum metal_shm_dir dir)
 {
-	return metal_shm_sync_for_cpu_timeout(shm, dir, METAL_SHM_FOREVER);
+	return take_back(shm, dir, METAL_SHM_FOREVER);
 }

@@ -109,6 +109,7 @@ int shm__root_create(struct metal_device *src, const struct metal_shm_memory *me
 	shm__device_ref(src);
 	shm__count(root, src, SHM__BUFFERS_LIVE, 1);
 	shm__count(root, src, SHM__BYTES_LIVE, memory->size);
+	shm__sum_root(root);
 	shm__trace(root, src, SHM__TRACE_BORN, 0, size, 0);
 	shm__mutex_lock(&shm__registry);
 	root->next = roots;
@@ -205,6 +206,7 @@ void shm__root_put(struct shm__root *root)
 	if (*at)
 		*at = root->next;
 	shm__mutex_unlock(&shm__registry);
+	shm__retire_root(root);
 	destroy(root);
 }
 

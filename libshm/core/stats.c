@@ -8,6 +8,10 @@
 
 struct shm__counters shm__process;
 
+/* A leaf of the order of locks. */
+static shm__mutex sum_lock = SHM__MUTEX_INITIALISER;
+static struct shm__root *summed;
+
 _Static_assert(sizeof(struct metal_shm_stats) == 8 + SHM__COUNTERS * sizeof(uint64_t),
 	       "enum shm__counter follows struct metal_shm_stats");
 
@@ -16,16 +20,98 @@ void shm__count_back(enum shm__counter counter, uint64_t n)
 	atomic_fetch_sub_explicit(&shm__process.value[counter], n, memory_order_relaxed);
 }
 
-static int fill(const struct shm__counters *counters, struct metal_shm_stats *ret)
+static uint64_t read_one(const _Atomic uint64_t *value)
+{
+	return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static void move(_Atomic uint64_t *from, _Atomic uint64_t *to)
+{
+	atomic_fetch_add_explicit(to, read_one(from), memory_order_relaxed);
+	atomic_store_explicit(from, 0, memory_order_relaxed);
+}
+
+void shm__sum_root(struct shm__root *root)
+{
+	shm__mutex_lock(&sum_lock);
+	root->summed_next = summed;
+	root->summed_at = &summed;
+	if (summed)
+		summed->summed_at = &root->summed_next;
+	summed = root;
+	shm__mutex_unlock(&sum_lock);
+}
+
+/* With its last user, so that it counts no more of these. */
+void shm__retire_root(struct shm__root *root)
+{
+	uint64_t elided = read_one(&root->counters.value[SHM__ELIDED]);
+
+	shm__mutex_lock(&sum_lock);
+	*root->summed_at = root->summed_next;
+	if (root->summed_next)
+		root->summed_next->summed_at = root->summed_at;
+	shm__count(NULL, root->src, SHM__ELIDED, elided);
+	move(&root->counters.value[SHM__HANDOVERS], &shm__process.value[SHM__HANDOVERS]);
+	shm__mutex_unlock(&sum_lock);
+}
+
+/* Under the memory's lock. */
+void shm__sum_slot(struct shm__slot *slot, struct metal_device *dev)
+{
+	shm__mutex_lock(&sum_lock);
+	slot->dev = dev;
+	shm__mutex_unlock(&sum_lock);
+}
+
+/* Likewise. */
+void shm__retire_slot(struct shm__slot *slot)
+{
+	shm__mutex_lock(&sum_lock);
+	move(&slot->handovers, &slot->dev->counters.value[SHM__HANDOVERS]);
+	slot->dev = NULL;
+	shm__mutex_unlock(&sum_lock);
+}
+
+/* What ended is in the device's counters. */
+static void sum_device(const struct metal_device *dev, uint64_t values[static SHM__COUNTERS])
+{
+	for (const struct shm__root *root = summed; root; root = root->summed_next) {
+		if (root->src == dev)
+			values[SHM__ELIDED] += read_one(&root->counters.value[SHM__ELIDED]);
+		for (unsigned i = 0; i < SHM__MAX_DEVICES; i++)
+			if (root->slots[i].dev == dev)
+				values[SHM__HANDOVERS] += read_one(&root->slots[i].handovers);
+	}
+}
+
+static void sum_process(uint64_t values[static SHM__COUNTERS])
+{
+	for (const struct shm__root *root = summed; root; root = root->summed_next) {
+		values[SHM__ELIDED] += read_one(&root->counters.value[SHM__ELIDED]);
+		values[SHM__HANDOVERS] += read_one(&root->counters.value[SHM__HANDOVERS]);
+	}
+}
+
+/* One total: nothing ends while it is summed up, so it is never less than one before. */
+static int fill(const struct shm__counters *counters, const struct metal_device *dev,
+		struct metal_shm_stats *ret)
 {
 	struct metal_shm_stats stats = { 0 };
-	uint64_t *value = &stats.buffers_live;
+	uint64_t values[SHM__COUNTERS];
 	uint32_t size = ret->struct_size;
 
 	if (size < offsetof(struct metal_shm_stats, buffers_live))
 		return shm__error(EINVAL, "metal_shm_stats: struct_size is not set");
+	shm__mutex_lock(&sum_lock);
 	for (int i = 0; i < SHM__COUNTERS; i++)
-		value[i] = atomic_load_explicit(&counters->value[i], memory_order_relaxed);
+		values[i] = read_one(&counters->value[i]);
+	if (dev)
+		sum_device(dev, values);
+	else if (counters == &shm__process)
+		sum_process(values);
+	shm__mutex_unlock(&sum_lock);
+	memcpy(&stats.buffers_live, values, sizeof(values));
 	stats.struct_size = size;
 	memcpy(ret, &stats, size < sizeof(stats) ? size : sizeof(stats));
 	return 0;
@@ -39,7 +125,7 @@ int metal_shm_stats(struct metal_shm_stats *ret)
 		return error;
 	if (!ret)
 		return shm__error(EINVAL, "metal_shm_stats: ret is NULL");
-	return fill(&shm__process, ret);
+	return fill(&shm__process, NULL, ret);
 }
 
 int metal_shm_buffer_stats(const struct metal_generic_shm *shm, struct metal_shm_stats *ret)
@@ -50,7 +136,7 @@ int metal_shm_buffer_stats(const struct metal_generic_shm *shm, struct metal_shm
 		return error;
 	if (!ret)
 		return shm__error(EINVAL, "metal_shm_buffer_stats: ret is NULL");
-	return fill(&shm->root->counters, ret);
+	return fill(&shm->root->counters, NULL, ret);
 }
 
 int metal_shm_device_stats(const struct metal_device *dev, struct metal_shm_stats *ret)
@@ -61,7 +147,7 @@ int metal_shm_device_stats(const struct metal_device *dev, struct metal_shm_stat
 		return error;
 	if (!ret)
 		return shm__error(EINVAL, "metal_shm_device_stats: ret is NULL");
-	return fill(&dev->counters, ret);
+	return fill(&dev->counters, dev, ret);
 }
 
 void metal_shm_count_copied(struct metal_generic_shm *shm, struct metal_device *dev, uint64_t bytes)

@@ -35,7 +35,7 @@ static void leave_slot(struct metal_generic_shm *view)
 	bool last = !--slot->views;
 
 	if (last) {
-		slot->dev = NULL;
+		shm__retire_slot(slot);
 		start = 0;
 		end = root->size;
 	}
@@ -198,8 +198,8 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 	shm__mutex_unlock(&shm__registry);
 	shm__mutex_lock(&root->lock);
 	source->uses++;
-	root->slots[view->slot].dev = dev;
-	root->slots[view->slot].views++;
+	if (!root->slots[view->slot].views++)
+		shm__sum_slot(&root->slots[view->slot], dev);
 	RB_INSERT(shm__view_tree, &root->views, view);
 	if (view->shadow) {
 		root->shadows++;

@@ -13,6 +13,14 @@
  *     system call and may be some coarser
  *   bool shm__os_forked(void): in a child of fork() of a process that had used the library
  *
+ * barrier.h is the processor's, from libshm/processor, since a lock need not be a barrier (glibc's is none
+ * before there are threads) and is none for devices:
+ *
+ *   void shm__cpu_release(void): what the CPU read and wrote before is done before what it writes after,
+ *     for devices too, with what it combines before it writes it
+ *   void shm__cpu_acquire(bool cached): what it reads after, of memory that is cached or may not be, is
+ *     read after what it read before
+ *
  * A forked child takes no lock, since its parent's other threads may have left it locked for ever.
  */
 #ifndef SHM_SYSTEM_H
@@ -24,6 +32,7 @@
 
 #include <shm/shm.h>
 
+#include "barrier.h"
 #include "os_types.h"
 
 /* Zeroed memory for the library's own records; NULL when there is none. */

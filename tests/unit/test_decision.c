@@ -222,6 +222,20 @@ static void the_paranoid_leave_nothing_harmless_out(void **state)
 	over_all(check_paranoid);
 }
 
+static void check_short_way(const struct one *one)
+{
+	const struct shm__question *q = &one->q;
+
+	if (!q->paranoid && shm__needs_nothing(q->taker, q->in.cpu, q->in.device || q->out.device))
+		assert_int_equal(one->plan.start | one->plan.end | one->plan.refusal, 0);
+}
+
+static void what_needs_no_decision_would_be_decided_so(void **state)
+{
+	(void)state;
+	over_all(check_short_way);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -234,6 +248,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(coherent_memory_needs_nothing),
 		cmocka_unit_test(an_operation_names_what_comes_after_it),
 		cmocka_unit_test(the_paranoid_leave_nothing_harmless_out),
+		cmocka_unit_test(what_needs_no_decision_would_be_decided_so),
 	};
 
 	return shm_test_main(argc, argv, tests, SHM_TEST_COUNT(tests));

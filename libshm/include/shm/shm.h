@@ -332,6 +332,7 @@ int metal_shm_wrote(struct metal_generic_shm *shm, size_t offset, size_t length)
  * wrote, if that is needed. Waits for another device's queued work that conflicts, dispatching its
  * events. For V4L2, DRM and OpenCL devices this is what their own verbs (queue, present, acquire) do
  * first; calling it before is allowed and costs nothing twice.
+ * Whatever it elides, it is a release in C11's memory model, for stores that the CPU combines too.
  * Source: seed 002, metal_shm_sync_for_device().
  *
  * @param shm  any handle attached to @p dev
@@ -363,8 +364,9 @@ int metal_shm_sync_for_device_timeout(struct metal_generic_shm *shm, struct meta
  * Take bytes back from the devices that hold them.
  *
  * Waits until they are done, dispatching their events. With no holder left the CPU may read and
- * write; with readers left it may read. Costs no system call where nobody held them. Pairs with
- * metal_shm_sync_for_device(). Source: seed 002, metal_shm_sync_for_cpu().
+ * write; with readers left it may read. Costs no system call where nobody held them. Whatever it
+ * elides, it is an acquire. Pairs with metal_shm_sync_for_device(). Source: seed 002,
+ * metal_shm_sync_for_cpu().
  *
  * @param shm  any handle
  * @param dir  the device accesses that end: _DEV_W leaves readers in place
