@@ -2,9 +2,12 @@
 /*
  * Hand-overs to a device and back that need no cache operation. Cases take turns, round by round, so
  * that what else the machine does meets all of them; for each is printed its name and the picoseconds
- * of a hand-over, the median of the rounds.
+ * of a hand-over, the median of the rounds. Case "mutex" is a pthread mutex, locked and unlocked: what the
+ * C library takes for the least that a hand-over does.
  *
- * usage: handover PAIRS ROUNDS CASE...
+ * usage: handover [--threads] PAIRS ROUNDS CASE...
+ *
+ * --threads: with a second thread, that sleeps. Without one the C library locks with plain stores.
  */
 #if __has_include(<valgrind/callgrind.h>)
 #include <valgrind/callgrind.h>
@@ -12,9 +15,11 @@
 #define CALLGRIND_START_INSTRUMENTATION
 #endif
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "fake.h"
@@ -40,6 +45,7 @@ static struct metal_generic_shm *buffer(bool syncs, size_t size)
 {
 	struct fake_source *source = fake_source_new("memory", syncs);
 
+	source->properties.cached = METAL_SHM_YES; /* as of memfd, udmabuf and the heaps */
 	if (syncs)
 		source->properties.sync_granule = LINE;
 	return fake_buffer(source, size);
@@ -99,12 +105,27 @@ static void make(struct job *job, const char *name)
 	else if (!strncmp(name, "each-of-", 8))
 		make_parts(job, strtoul(name + 8, NULL, 10), true);
 	else
-		must(false, name);
+		must(!strcmp(name, "mutex"), name);
 }
 
-static void hand_over(struct job *job, size_t pairs)
+static void lock_alone(size_t times)
 {
-	for (size_t i = 0; i < pairs; i++) {
+	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+	for (size_t i = 0; i < times; i++) {
+		pthread_mutex_lock(&mutex);
+		pthread_mutex_unlock(&mutex);
+	}
+}
+
+/* Picoseconds of a hand-over. */
+static uint64_t hand_over(struct job *job, size_t pairs)
+{
+	uint64_t begin = now_ns();
+
+	if (!job->dev)
+		lock_alone(2 * pairs);
+	for (size_t i = 0; job->dev && i < pairs; i++) {
 		struct metal_generic_shm *shm = job->shm[job->at++];
 
 		if (job->at == job->count)
@@ -112,6 +133,7 @@ static void hand_over(struct job *job, size_t pairs)
 		must(!metal_shm_sync_for_device(shm, job->dev, R), "sync_for_device");
 		must(!metal_shm_sync_for_cpu(shm, R), "sync_for_cpu");
 	}
+	return (now_ns() - begin) * 500 / pairs;
 }
 
 static void check_elided(void)
@@ -121,14 +143,28 @@ static void check_elided(void)
 	must(!metal_shm_stats(&stats) && !stats.starts && !stats.ends, "an operation was issued");
 }
 
+static void *sleep_on(void *unused)
+{
+	for (;;)
+		pause();
+	return unused;
+}
+
 int main(int argc, char **argv)
 {
+	bool threads = argc > 1 && !strcmp(argv[1], "--threads");
+	pthread_t thread;
+
+	argc -= threads;
+	argv += threads;
+	must(!threads || !pthread_create(&thread, NULL, sleep_on, NULL), "thread");
+
 	size_t pairs = argc > 3 ? strtoul(argv[1], NULL, 10) : 0;
 	size_t rounds = argc > 3 ? strtoul(argv[2], NULL, 10) : 0, cases = (size_t)argc - 3;
 	struct job *jobs;
 
 	if (!pairs || !rounds) {
-		fprintf(stderr, "usage: handover PAIRS ROUNDS CASE...\n");
+		fprintf(stderr, "usage: handover [--threads] PAIRS ROUNDS CASE...\n");
 		return 2;
 	}
 	jobs = calloc(cases, sizeof(*jobs));
@@ -139,14 +175,9 @@ int main(int argc, char **argv)
 		must(jobs[i].times != NULL, "memory");
 	}
 	CALLGRIND_START_INSTRUMENTATION; /* to make many parts would take it a minute */
-	for (size_t round = 0; round < rounds; round++) {
-		for (size_t i = 0; i < cases; i++) {
-			uint64_t begin = now_ns();
-
-			hand_over(&jobs[i], pairs);
-			jobs[i].times[round] = (now_ns() - begin) * 1000 / (2 * pairs);
-		}
-	}
+	for (size_t round = 0; round < rounds; round++)
+		for (size_t i = 0; i < cases; i++)
+			jobs[i].times[round] = hand_over(&jobs[i], pairs);
 	check_elided();
 	for (size_t i = 0; i < cases; i++) {
 		printf("%s %llu\n", argv[3 + i], (unsigned long long)median(jobs[i].times, rounds));

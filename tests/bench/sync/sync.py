@@ -13,12 +13,14 @@ import tempfile
 
 PAIRS = (1000, 3000)        # the two run lengths
 WHOLE = ('coherent', 'dma', 'cpu')
+LOCK = 'mutex'              # beside which the others stand
 PARTS = ('one-of-10', 'one-of-10000')
 SPREAD = ('each-of-10', 'each-of-10000')
 SIZES = (1 << 18, 1 << 20, 1 << 22, 1 << 24)
 REPORTED = (1 << 12, 1 << 16, 1 << 20, 1 << 24, 1 << 26)
 
 HANDOVER = {
+    'mutex': 'nothing but a mutex of the C library, locked and unlocked',
     'coherent': 'memory that needs no cache operations',
     'dma': 'a buffer that DMA read and nobody wrote',
     'cpu': 'a buffer of a device that uses the CPU',
@@ -85,12 +87,12 @@ def lines(folder):
 
 
 def handovers(folder):
-    cases = WHOLE + PARTS + SPREAD
     found = collections.defaultdict(dict)
-    for group in (WHOLE + PARTS, SPREAD):
-        for case, picoseconds in rows(folder, 'handover', 2000, 101, *group):
-            found[case]['ns'] = int(picoseconds) / 1000
-    for case in cases:
+    for group in ((LOCK, *WHOLE, *PARTS), SPREAD):
+        for key, options in (('ns', ()), ('threads_ns', ('--threads',))):
+            for case, picoseconds in rows(folder, 'handover', *options, 2000, 101, *group):
+                found[case][key] = int(picoseconds) / 1000
+    for case in (LOCK, *WHOLE, *PARTS, *SPREAD):
         found[case]['instructions'] = instructions(folder, case)
         found[case]['system_calls'] = system_calls(folder, case)
     return found
@@ -130,12 +132,16 @@ def table(heads, body):
 
 def handover_table(found):
     cases = found['handovers']
-    base = cases['coherent']
+
+    def times(name):
+        for key in ('ns', 'threads_ns'):
+            yield f'{cases[name][key] / cases[LOCK][key]:.2f}'
+            yield f'{cases[name][key]:.1f}'
     return table(
-        ('a hand-over that needs nothing', 'system calls', 'instructions', 'time', 'ns'),
+        ('a hand-over that needs nothing', 'system calls', 'instructions', 'time', 'ns',
+         'with threads', 'ns'),
         [(text, f'{cases[name]["system_calls"]:g}', f'{cases[name]["instructions"]:.0f}',
-          f'{cases[name]["ns"] / base["ns"]:.2f}', f'{cases[name]["ns"]:.0f}')
-         for name, text in HANDOVER.items()])
+          *times(name)) for name, text in HANDOVER.items()])
 
 
 def line_table(found):

@@ -18,7 +18,7 @@ import tap   # noqa: E402
 
 WHOLE = (64 << 20) // 64
 PART = 4096 // 64
-MOST_INSTRUCTIONS = 550
+MOST_INSTRUCTIONS = 320
 
 
 @functools.cache
