@@ -31,8 +31,7 @@ int shm__round_to_pages(size_t size, const char *name, size_t *ret_size)
 	return 0;
 }
 
-/* Pages of a memfd come at first touch: without this a hopeless size would end in a kill there. */
-static int check_total(size_t size, const char *name)
+int shm__check_total(size_t size, const char *name)
 {
 	struct sysinfo info;
 	uint64_t have;
@@ -85,7 +84,7 @@ int shm__memfd_create(size_t size, const char *name, size_t *ret_size, int *ret_
 	error = shm__round_to_pages(size, name, &rounded);
 	if (error)
 		return error;
-	error = check_total(rounded, name);
+	error = shm__check_total(rounded, name);
 	if (error)
 		return error;
 	fd = memfd_create("libshm", MFD_CLOEXEC | MFD_ALLOW_SEALING);

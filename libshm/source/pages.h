@@ -16,6 +16,9 @@ int shm__round_to_pages(size_t size, const char *name, size_t *ret_size);
  */
 int shm__check_available(size_t size, const char *name);
 
+/* -ENOMEM if the machine never has @size bytes: memory that comes at first touch would end in a kill. */
+int shm__check_total(size_t size, const char *name);
+
 /*
  * A memfd of whole pages for @size bytes, sealed against every change of its size; @name is the
  * source's, for the reason. -EOVERFLOW, -ENOMEM, -EMFILE, -ENFILE.

@@ -267,6 +267,47 @@ static void missing_udmabuf_names_its_module(void **state)
 	refuse_open("udmabuf", ENOENT, "modprobe udmabuf");
 }
 
+static void anon_memory_is_the_programs_own_pages(void **state)
+{
+	struct metal_shm_properties p = { .struct_size = sizeof(p) };
+	struct metal_device *dev = open_device("anon");
+	struct metal_generic_shm *shm =
+		metal_shm_allocate(5000, dev, METAL_SHM_ZEROED | METAL_SHM_CACHED);
+	char *bytes = metal_shm_map(shm, METAL_SHM_READ | METAL_SHM_WRITE);
+
+	(void)state;
+	assert_non_null(bytes);
+	for (size_t i = 0; i < 5000; i++)
+		assert_int_equal(bytes[i], 0);
+	memset(bytes, 7, 5000);
+	assert_ptr_equal(metal_shm_map(shm, METAL_SHM_READ), bytes);
+	assert_int_equal(metal_shm_properties(shm, &p), 0);
+	assert_int_equal(p.size % (size_t)sysconf(_SC_PAGESIZE), 0);
+	assert_int_equal(p.dmabuf, METAL_SHM_NO);
+	assert_int_equal(metal_shm_export(shm, 0), -ENOTSUP);
+	metal_shm_device_close(dev);
+	assert_int_equal(bytes[4999], 7);
+	metal_shm_free(shm, NULL);
+}
+
+static void anon_refuses_what_it_is_not(void **state)
+{
+	struct metal_device *dev = open_device("anon");
+
+	(void)state;
+	assert_null(metal_shm_allocate(4096, dev, METAL_SHM_DMABUF));
+	assert_reason("anon's memory is no DMA-BUF");
+	assert_null(metal_shm_allocate(4096, dev, METAL_SHM_CONTIGUOUS));
+	errno = 0;
+	assert_null(metal_shm_allocate(PTRDIFF_MAX - 8192, dev, 0));
+	assert_int_equal(errno, ENOMEM);
+	assert_reason("the machine has");
+	assert_null(metal_shm_allocate(SIZE_MAX, dev, 0));
+	assert_int_equal(errno, EOVERFLOW);
+	metal_shm_device_close(dev);
+	refuse_open("anon:x", EINVAL, "'x'");
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -285,6 +326,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(machine_without_heaps_has_no_role_either),
 		cmocka_unit_test(udmabuf_takes_no_name),
 		cmocka_unit_test(missing_udmabuf_names_its_module),
+		cmocka_unit_test(anon_memory_is_the_programs_own_pages),
+		cmocka_unit_test(anon_refuses_what_it_is_not),
 	};
 
 	return shm_test_main(argc, argv, tests, SHM_TEST_COUNT(tests));

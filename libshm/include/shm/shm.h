@@ -98,9 +98,9 @@ const char *metal_shm_last_error(void);
 /**
  * Open a device by name.
  *
- * "memfd", "udmabuf", "heap:NAME" (a name under /dev/dma_heap, or a role: "heap:system",
- * "heap:contiguous"); an adapter library that is linked adds its own scheme: "v4l2:PATH",
- * "drm:PATH".
+ * "memfd", "udmabuf", "anon" (the program's own pages), "heap:NAME" (a name under /dev/dma_heap, or a
+ * role: "heap:system", "heap:contiguous"); an adapter library that is linked adds its own scheme:
+ * "v4l2:PATH", "drm:PATH".
  *
  * @param name     SCHEME or SCHEME:REST
  * @param ret_dev  receives the device; end it with metal_shm_device_close()

@@ -6,5 +6,6 @@ const struct metal_shm_driver *const shm__os_drivers[] = {
 	&shm__memfd_driver,
 	&shm__udmabuf_driver,
 	&shm__heap_driver,
+	&shm__anon_driver,
 	NULL,
 };
