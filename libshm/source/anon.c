@@ -73,7 +73,7 @@ static void anon_unmap(struct metal_device *dev, struct metal_shm_memory *memory
 	(void)length;
 }
 
-/* Without sync operations: its CPU users share one cache, and no driver maps it for DMA. */
+/* Without sync operations: its CPU users share one cache, and VFIO has only devices that share it, too. */
 static const struct metal_shm_device_ops anon_ops = {
 	.struct_size = sizeof(anon_ops),
 	.allocate = anon_allocate,

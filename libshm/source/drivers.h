@@ -8,5 +8,6 @@ extern const struct metal_shm_driver shm__memfd_driver;
 extern const struct metal_shm_driver shm__udmabuf_driver;
 extern const struct metal_shm_driver shm__heap_driver;
 extern const struct metal_shm_driver shm__anon_driver;
+extern const struct metal_shm_driver shm__vfio_driver;
 
 #endif

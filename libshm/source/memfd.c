@@ -48,7 +48,7 @@ static void memfd_release(struct metal_device *dev, struct metal_shm_memory *mem
 	close(memory->os_handle);
 }
 
-/* Without sync operations: its CPU users share one cache, and no driver maps it for DMA. */
+/* Without sync operations: its CPU users share one cache, and VFIO has only devices that share it, too. */
 static const struct metal_shm_device_ops memfd_ops = {
 	.struct_size = sizeof(memfd_ops),
 	.allocate = memfd_allocate,

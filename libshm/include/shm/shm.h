@@ -99,8 +99,8 @@ const char *metal_shm_last_error(void);
  * Open a device by name.
  *
  * "memfd", "udmabuf", "anon" (the program's own pages), "heap:NAME" (a name under /dev/dma_heap, or a
- * role: "heap:system", "heap:contiguous"); an adapter library that is linked adds its own scheme:
- * "v4l2:PATH", "drm:PATH".
+ * role: "heap:system", "heap:contiguous"), "vfio:BDF,address_bits=N" (see vfio.h); an adapter library
+ * that is linked adds its own scheme: "v4l2:PATH", "drm:PATH".
  *
  * @param name     SCHEME or SCHEME:REST
  * @param ret_dev  receives the device; end it with metal_shm_device_close()
@@ -193,7 +193,8 @@ int metal_shm_open(const char *name, size_t size, metal_shm_type shm_type,
  * Make a buffer of memory that the program already has.
  *
  * libshm doesn't own the bytes: they must stay valid until @p release is called. Devices that work
- * on host memory (OpenCL on CPUs) take it; those that need a DMA-BUF refuse it.
+ * on host memory (OpenCL on CPUs) take it, and so does VFIO where the program may write it; those that
+ * need a DMA-BUF refuse it.
  *
  * @param address  the memory, not NULL
  * @param size     bytes, at least 1; address + size must not wrap

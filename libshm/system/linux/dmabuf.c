@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Mapping and syncing a memory by its descriptor. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -16,6 +17,24 @@ bool shm__fd_is_dmabuf(int fd)
 	struct statfs fs;
 
 	return fstatfs(fd, &fs) == 0 && fs.f_type == DMA_BUF_MAGIC;
+}
+
+int shm__dmabuf_exporter(int fd, char *name, size_t size)
+{
+	char path[64], line[128], found[64] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	while (!found[0] && fgets(line, sizeof(line), file))
+		sscanf(line, "exp_name: %63s", found);
+	fclose(file);
+	if (!found[0] || strlen(found) >= size)
+		return -ENODATA;
+	memcpy(name, found, strlen(found) + 1);
+	return 0;
 }
 
 /* What a device writes the CPU reads. */

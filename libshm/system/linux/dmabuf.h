@@ -25,4 +25,7 @@ int shm__dmabuf_sync_for_device(struct metal_device *dev, struct metal_shm_memor
 /* True if fd is a DMA-BUF: the kernel keeps these on a file system of their own. */
 bool shm__fd_is_dmabuf(int fd);
 
+/* Who exports a DMA-BUF: "system" and other heaps' names, "udmabuf", a driver's. 0 or -errno. */
+int shm__dmabuf_exporter(int fd, char *name, size_t size);
+
 #endif

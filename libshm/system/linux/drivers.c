@@ -7,5 +7,6 @@ const struct metal_shm_driver *const shm__os_drivers[] = {
 	&shm__udmabuf_driver,
 	&shm__heap_driver,
 	&shm__anon_driver,
+	&shm__vfio_driver,
 	NULL,
 };
