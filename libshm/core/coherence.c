@@ -63,7 +63,7 @@ struct shm__span {
 static struct shm__span span_of(const struct shm__root *root, size_t start, size_t end)
 {
 	struct shm__span span = { start, end, start, end };
-	size_t granule = root->properties.sync_granule, after;
+	size_t granule = root->granule, after;
 
 	if (!granule)
 		return span;
@@ -93,10 +93,28 @@ void shm__note_writes(struct shm__root *root, size_t start, size_t end)
 	}
 }
 
+/* Whether an operation would overwrite what others wrote: an END a device's bytes, a START the CPU's. */
+bool shm__sync_destroys(struct shm__root *root, size_t from, size_t to, bool back)
+{
+	if (back && !root->device_dirty)
+		return false;
+	SHM__EACH_RANGE(range, &root->ranges, from, to)
+		if (back ? (range->flags & SHM__DEV_DIRTY) != 0 : shm__cpu_dirty(root, range))
+			return true;
+	return false;
+}
+
+/* What the operation acted on may be more than was asked for, and end inside a range. */
+static bool is_within(const struct shm__range *range, size_t start, size_t end)
+{
+	return range->start >= start && range->end <= end;
+}
+
 static void read_in(struct shm__root *root, size_t start, size_t end, size_t from, size_t to)
 {
 	SHM__EACH_RANGE(range, &root->ranges, start, end)
-		if ((range->start >= from && range->end <= to) || !shm__busy_writer(range))
+		if (is_within(range, start, end) &&
+		    (is_within(range, from, to) || !shm__busy_writer(range)))
 			range->flags &= ~SHM__DEV_DIRTY;
 }
 
@@ -107,8 +125,10 @@ static void read_in(struct shm__root *root, size_t start, size_t end, size_t fro
 static void written_back(struct shm__root *root, size_t start, size_t end, size_t from, size_t to)
 {
 	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		if (!is_within(range, start, end))
+			continue;
 		range->flags &= ~(SHM__WRITTEN | SHM__REPORTED);
-		if ((range->start >= from && range->end <= to) || !writes_now(range))
+		if (is_within(range, from, to) || !writes_now(range))
 			range->flags &= ~SHM__CPU_DIRTY;
 		if ((range->flags & SHM__OWNED) && range->mapped)
 			range->flags |= SHM__WRITTEN;
@@ -139,6 +159,42 @@ static int end_one(struct shm__root *root, size_t start, size_t end, unsigned di
 		return error;
 	shm__count(root, root->src, SHM__ENDS, 1);
 	shm__trace(root, root->src, SHM__TRACE_END, start, end - start, (int)dir);
+	return 0;
+}
+
+/* By the source itself, or by a window. What it acted on may be more. */
+static int start_in(struct shm__root *root, struct shm__reach *reach, unsigned dir)
+{
+	int error;
+
+	if (!root->src->ops->window) {
+		shm__count(root, root->src, SHM__RANGED, 1);
+		return start_one(root, reach->from, reach->to, dir);
+	}
+	error = shm__window_sync(root, reach->from, reach->to, false, dir, reach);
+	if (error)
+		return error;
+	shm__count(root, root->src, SHM__STARTS, 1);
+	shm__count(root, root->src, SHM__RANGED, reach->to - reach->from < root->size);
+	shm__trace(root, root->src, SHM__TRACE_START, reach->from, reach->to - reach->from,
+		   (int)dir);
+	return 0;
+}
+
+static int end_in(struct shm__root *root, struct shm__reach *reach, unsigned dir)
+{
+	int error;
+
+	if (!root->src->ops->window) {
+		shm__count(root, root->src, SHM__RANGED, 1);
+		return end_one(root, reach->from, reach->to, dir);
+	}
+	error = shm__window_sync(root, reach->from, reach->to, true, dir, reach);
+	if (error)
+		return error;
+	shm__count(root, root->src, SHM__ENDS, 1);
+	shm__count(root, root->src, SHM__RANGED, reach->to - reach->from < root->size);
+	shm__trace(root, root->src, SHM__TRACE_END, reach->from, reach->to - reach->from, (int)dir);
 	return 0;
 }
 
@@ -175,6 +231,17 @@ static size_t run_of(struct shm__root *root, size_t start, size_t end, unsigned 
 	return end;
 }
 
+/* Where to go on after an operation for the bytes up to done: a range that it only began is not done. */
+static size_t behind(struct shm__root *root, const struct shm__reach *reach, size_t done,
+		     size_t limit)
+{
+	size_t at = limit;
+
+	if (reach->to < limit)
+		at = shm__range_at(&root->ranges, reach->to)->start;
+	return at > done ? at : done;
+}
+
 /*
  * Whole granules are read in, beside the span too: none that has a device's bytes has the CPU's. What isn't
  * needed is done only where no granule at all has them.
@@ -186,16 +253,17 @@ static int read_in_ranges(struct shm__root *root, const struct shm__plan *plan,
 
 	for (size_t at = span->from; !error && at < span->to;) {
 		size_t to = run_of(root, at, span->to, 0, all);
+		struct shm__reach reach;
 
 		if (to == at) {
 			at = shm__range_at(&root->ranges, at)->end;
 			continue;
 		}
-		error = start_one(root, at, to, plan->start);
+		reach = (struct shm__reach){ at, to };
+		error = start_in(root, &reach, plan->start);
 		if (!error)
-			read_in(root, at, to, span->start, span->end);
-		shm__count(root, root->src, SHM__RANGED, 1);
-		at = to;
+			read_in(root, reach.from, reach.to, span->start, span->end);
+		at = behind(root, &reach, to, span->to);
 	}
 	return error;
 }
@@ -207,18 +275,19 @@ static int write_back_ranges(struct shm__root *root, const struct shm__plan *pla
 
 	for (size_t at = span->start; !error && at < span->end;) {
 		size_t to = run_of(root, at, span->end, plan->end, all);
+		struct shm__reach reach;
 
 		if (to == at) {
 			at = shm__range_at(&root->ranges, at)->end;
 			continue;
 		}
-		error = end_one(root, at, to, plan->end);
+		reach = (struct shm__reach){ at, to };
+		error = end_in(root, &reach, plan->end);
 		if (!error) {
-			shm__note_writes(root, at, to);
-			written_back(root, at, to, span->start, span->end);
+			shm__note_writes(root, reach.from, reach.to);
+			written_back(root, reach.from, reach.to, span->start, span->end);
 		}
-		shm__count(root, root->src, SHM__RANGED, 1);
-		at = to;
+		at = behind(root, &reach, to, span->end);
 	}
 	return error;
 }
@@ -229,7 +298,8 @@ static int issue_ranged(struct shm__root *root, const struct shm__plan *plan,
 	bool all = q->paranoid || q->taker == METAL_SHM_ACCESS_UNKNOWN;
 	int error = 0;
 
-	if (plan->start == METAL_SHM_DIR_DEV_R)
+	/* of windows each has its own: see window.c */
+	if (plan->start == METAL_SHM_DIR_DEV_R && !root->src->ops->window)
 		error = start_one(root, span->start, span->end, plan->start);
 	if (plan->start & METAL_SHM_DIR_DEV_W) {
 		error = shm__ranges_cut(&root->ranges, span->from, span->to);
@@ -272,7 +342,7 @@ int shm__prepare_dirty(struct shm__root *root, size_t start, size_t end, unsigne
 		.taker = taker,
 		.dir = dir,
 		.started = root->started,
-		.ranged = root->properties.sync_granule != 0,
+		.ranged = root->granule != 0,
 		.coherent = shm__is_coherent(root),
 		.paranoid = atomic_load_explicit(&shm__paranoid, memory_order_relaxed),
 	};
@@ -293,23 +363,27 @@ int shm__prepare_dirty(struct shm__root *root, size_t start, size_t end, unsigne
 			: issue_whole(root, &plan, start, end);
 }
 
-/* Write back what a CPU may have written, without handing anything over. */
-int shm__settle_locked(struct shm__root *root)
+/* Write back what a CPU may have written, without handing anything over. The ranges begin and end there. */
+int shm__settle_range(struct shm__root *root, size_t start, size_t end)
 {
 	struct shm__dirt dirt = { 0 };
 	int error;
 
 	if (shm__is_coherent(root))
 		return 0;
-	look(root, 0, root->size, &dirt);
-	error = dirt.cpu ? shm__prepare(root, 0, root->size, METAL_SHM_ACCESS_DMA,
-					METAL_SHM_DIR_DEV_R)
+	look(root, start, end, &dirt);
+	error = dirt.cpu ? shm__prepare(root, start, end, METAL_SHM_ACCESS_DMA, METAL_SHM_DIR_DEV_R)
 			 : 0;
 	/* nobody gave anything up: a device that is writing by the CPU goes on */
-	SHM__EACH_RANGE(range, &root->ranges, 0, root->size)
+	SHM__EACH_RANGE(range, &root->ranges, start, end)
 		if (writes_now(range) && !(range->flags & SHM__DEV_DIRTY))
 			range->flags |= SHM__CPU_DIRTY;
 	return error;
+}
+
+int shm__settle_locked(struct shm__root *root)
+{
+	return shm__settle_range(root, 0, root->size);
 }
 
 int metal_shm_settle(struct metal_generic_shm *shm)

@@ -46,6 +46,7 @@ enum shm__counter {
 	SHM__RANGED,
 	SHM__BYTES_OUT,
 	SHM__BYTES_BACK,
+	SHM__WINDOWS,
 	SHM__COUNTERS,
 };
 
@@ -109,11 +110,25 @@ struct metal_generic_shm {
 	struct metal_generic_shm
 		*shadow; /* the buffer that it stands for; NULL: the memory itself */
 	uint64_t copied; /* the memory's count of changes that the shadow has; SHM__NEVER */
+	struct shm__window *window; /* through which it sees the memory; NULL: as it is */
+	const char *why;            /* it doesn't see it as it is; NULL: it does */
 };
 
 #define SHM__NEVER UINT64_MAX
 
 RB_HEAD(shm__view_tree, metal_generic_shm);
+
+/* Some pages of a memory, exported by themselves. The counts are attach_lock's and the memory's lock's. */
+struct shm__window {
+	RB_ENTRY(shm__window) node; /* among the memory's, by place */
+	struct metal_shm_memory memory;
+	size_t from, to; /* bytes of the memory that it is of, behind whose size it may end */
+	unsigned users;  /* views */
+	bool started;    /* a START was issued */
+	bool fences;     /* some device puts them on it */
+};
+
+RB_HEAD(shm__window_tree, shm__window);
 
 /* A device with views of a memory. Holders name it by its place in the memory's table. */
 struct shm__slot {
@@ -140,6 +155,7 @@ struct shm__root {
 	struct shm__identity identity;
 	struct metal_shm_properties properties;
 	size_t size;
+	size_t granule; /* bytes in whose multiples it can be synced; 0: only all */
 	unsigned users;
 	uint32_t number; /* no other memory of the process has it, nor had */
 	char name[64];
@@ -157,6 +173,7 @@ struct shm__root {
 	unsigned pending; /* queued works of all views */
 	unsigned unusual; /* SHM__SHARED to SHM__FAILED */
 	struct shm__view_tree views;
+	struct shm__window_tree windows;
 	struct metal_generic_shm *recent; /* of these, the one found last */
 	struct metal_generic_shm *ended;  /* that whoever has attach_lock ends before it lets go */
 	struct shm__waiter *waiters;
@@ -259,6 +276,22 @@ int shm__prepare_dirty(struct shm__root *root, size_t start, size_t end, unsigne
 		       enum metal_shm_dir dir);
 int shm__settle_locked(struct shm__root *root);
 
+bool shm__sync_destroys(struct shm__root *root, size_t from, size_t to, bool back);
+int shm__settle_range(struct shm__root *root, size_t start, size_t end);
+
+/* window.c */
+struct shm__reach {
+	size_t from, to;
+};
+size_t shm__granule_of(const struct metal_device *src, const struct metal_shm_properties *is);
+int shm__window_take(struct metal_generic_shm *view);
+void shm__window_leave(struct metal_generic_shm *view);
+void shm__window_drop(struct metal_generic_shm *view);
+int shm__window_sync(struct shm__root *root, size_t start, size_t end, bool back, unsigned dir,
+		     struct shm__reach *ret_reach);
+struct shm__window *shm__window_fenced(struct shm__root *root, const struct shm__window *after,
+				       size_t start, size_t end);
+
 /* ownership.c */
 #define SHM__IS_DIR(dir) ((dir) >= METAL_SHM_DIR_DEV_R && (dir) <= METAL_SHM_DIR_DEV_RW)
 int shm__report_failure(struct shm__root *root, size_t start, size_t end);
@@ -269,8 +302,10 @@ int shm__check_granule(struct shm__root *root, size_t start, size_t end, unsigne
 		       enum metal_shm_dir dir);
 
 /* shadow.c */
-int shm__choose_mode(const struct metal_generic_shm *shm, const struct metal_device *dev,
-		     const struct metal_shm_constraints *want, enum metal_shm_view_mode *ret_mode);
+void shm__choose_mode(const struct metal_generic_shm *shm, const struct metal_shm_constraints *want,
+		      enum metal_shm_view_mode *ret_mode, const char **ret_why);
+int shm__check_copy(const struct metal_generic_shm *shm, const struct metal_device *dev,
+		    const char *why);
 int shm__shadow_make(struct metal_generic_shm *view, struct metal_device *dev,
 		     const struct metal_shm_constraints *want);
 int shm__shadow_give(struct metal_generic_shm *view, enum metal_shm_dir dir);
@@ -328,6 +363,11 @@ int shm__wait_devices(struct metal_device *const devs[], size_t n, struct shm__w
 		      struct shm__deadline *deadline);
 void shm__wake_all(struct shm__waiter *list);
 void shm__waiter_remove(struct shm__waiter **list, struct shm__waiter *waiter);
+
+/* backing.c */
+int shm__refuse_copy(const struct metal_generic_shm *shm, const struct metal_generic_shm *view);
+int shm__attachment_settle(struct metal_generic_shm *view);
+int shm__view_back(struct metal_generic_shm *view, const struct metal_shm_constraints *want);
 
 /* view.c */
 RB_PROTOTYPE(shm__view_tree, metal_generic_shm, node, )

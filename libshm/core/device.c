@@ -144,6 +144,9 @@ static int check_ops(const struct metal_shm_device_ops *ops)
 		error = check_group("constraints, attach and detach",
 				    !!ops->constraints + !!ops->attach * 2u + !!ops->detach * 4u,
 				    7);
+	if (!error && ops->window && (!ops->allocate || !ops->sync_for_cpu))
+		error = shm__error(EINVAL, "half-filled operations: window needs allocate and both "
+					   "syncs");
 	if (!error && !ops->allocate && !ops->attach)
 		error = shm__error(EINVAL, "a device gives memory, uses it, or both");
 	return error;

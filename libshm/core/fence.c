@@ -158,7 +158,7 @@ static bool hides_work(struct shm__root *root, const struct shm__range *range, u
 	RB_FOREACH(view, shm__view_tree, &root->views)
 		if (view->slot == slot && view->pending && view->offset < range->end &&
 		    view->offset + view->size > range->start &&
-		    (view->shadow || !(view->view.flags & METAL_SHM_VIEW_FENCES)))
+		    (view->shadow || view->window || !(view->view.flags & METAL_SHM_VIEW_FENCES)))
 			return true;
 	return false;
 }

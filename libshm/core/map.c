@@ -130,10 +130,15 @@ int metal_shm_unmap(struct metal_generic_shm *shm, int prot)
 	return error;
 }
 
-/* The memory that the view stands for. */
+/* The memory that the view stands for, or has some pages of. */
 static struct shm__root *backing(const struct metal_shm_attachment *at)
 {
 	return at->shm->shadow ? at->shm->shadow->root : at->shm->root;
+}
+
+static struct metal_shm_memory *memory_of(const struct metal_shm_attachment *at)
+{
+	return at->shm->window ? &at->shm->window->memory : &backing(at)->memory;
 }
 
 int metal_shm_importer_map(const struct metal_shm_attachment *at, int prot, void **ret_address)
@@ -150,7 +155,7 @@ int metal_shm_importer_map(const struct metal_shm_attachment *at, int prot, void
 	root = backing(at);
 	if (!root->src->ops->map)
 		return shm__error(ENOTSUP, "%s can't be mapped by the CPU", root->src->name);
-	error = root->src->ops->map(root->src, &root->memory, prot, &address);
+	error = root->src->ops->map(root->src, memory_of(at), prot, &address);
 	if (error)
 		return error;
 	shm__count(at->shm->root, root->src, SHM__MAPPINGS, 1);
@@ -167,8 +172,8 @@ void metal_shm_importer_unmap(const struct metal_shm_attachment *at, void *addre
 		return;
 	}
 	root = backing(at);
-	root->src->ops->unmap(root->src, &root->memory, (char *)address - at->range.offset,
-			      root->memory.size);
+	root->src->ops->unmap(root->src, memory_of(at), (char *)address - at->range.offset,
+			      memory_of(at)->size);
 }
 
 static int check_owned(struct shm__root *root, size_t start, size_t end)

@@ -29,7 +29,8 @@ int shm__report_failure(struct shm__root *root, size_t start, size_t end)
 
 /*
  * CPU and a DMA writer in one line of the cache: the CPU's later write-back of the line would land on
- * the device's bytes. Looked for only in the lines that the range's ends share with others.
+ * the device's bytes. Looked for only in the lines that the range's ends share with others. Where syncs
+ * act on more than a line, on a window's pages, it is the same with these.
  */
 static int check_line(struct shm__root *root, size_t start, size_t end, bool dma)
 {
@@ -37,12 +38,14 @@ static int check_line(struct shm__root *root, size_t start, size_t end, bool dma
 		return 0;
 	SHM__EACH_RANGE(range, &root->ranges, start, end) {
 		if (dma && (range->flags & (SHM__OWNED | SHM__CPU_DIRTY)))
-			return shm__error(
-				EBUSY,
-				"bytes %zu to %zu share a line of the cache with the device's",
-				start, end);
+			return shm__error(EBUSY, "bytes %zu to %zu share a %s with the device's",
+					  start, end,
+					  root->src->ops->window ? "page" : "line of the cache");
 		if (!dma && shm__busy_writer(range))
-			return shm__error_held(root, range, EBUSY, "in one line of the cache ");
+			return shm__error_held(root, range, EBUSY,
+					       root->src->ops->window
+						       ? "in one page "
+						       : "in one line of the cache ");
 	}
 	return 0;
 }
@@ -54,6 +57,8 @@ int shm__check_granule(struct shm__root *root, size_t start, size_t end, unsigne
 	bool dma = taker == METAL_SHM_ACCESS_DMA || taker == METAL_SHM_ACCESS_UNKNOWN;
 	int error;
 
+	if (line < root->granule)
+		line = root->granule;
 	if (root->ranges.count == 1 || shm__is_coherent(root) ||
 	    (dma && !(dir & METAL_SHM_DIR_DEV_W)))
 		return 0;
@@ -68,7 +73,7 @@ int shm__check_granule(struct shm__root *root, size_t start, size_t end, unsigne
 /* Make one of equal neighbours, in the granules beside the range too. */
 void shm__join(struct shm__root *root, size_t start, size_t end)
 {
-	size_t granule = root->properties.sync_granule;
+	size_t granule = root->granule;
 
 	if (root->ranges.count == 1)
 		return;

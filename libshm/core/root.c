@@ -91,12 +91,14 @@ int shm__root_create(struct metal_device *src, const struct metal_shm_memory *me
 	root->memory = *memory;
 	root->size = size;
 	RB_INIT(&root->views);
+	RB_INIT(&root->windows);
 	shm__ranges_init(&root->ranges, size, SHM__OWNED);
 	error = src->ops->properties(src, memory, &properties);
 	if (error)
 		goto free_root;
 	root->properties = properties;
 	root->properties.size = memory->size;
+	root->granule = shm__granule_of(src, &properties);
 	if (memory->os_handle >= 0)
 		shm__os_identity(memory->os_handle, &root->identity);
 	shm = shm__handle_new(SHM__BUFFER, root, 0, size);
@@ -266,6 +268,7 @@ struct metal_generic_shm *metal_shm_allocate(size_t size, struct metal_device *s
 
 int metal_shm_properties(const struct metal_generic_shm *shm, struct metal_shm_properties *ret)
 {
+	struct metal_shm_properties is;
 	const struct shm__root *root;
 	uint32_t size;
 	int error = shm__handle_check(shm);
@@ -276,7 +279,10 @@ int metal_shm_properties(const struct metal_generic_shm *shm, struct metal_shm_p
 		return shm__error(EINVAL, "metal_shm_properties: struct_size is not set");
 	size = ret->struct_size;
 	root = shm->shadow ? shm->shadow->root : shm->root;
-	memcpy(ret, &root->properties, size < sizeof(*ret) ? size : sizeof(*ret));
+	is = root->properties;
+	if (shm->window)
+		is.size = shm->window->memory.size;
+	memcpy(ret, &is, size < sizeof(*ret) ? size : sizeof(*ret));
 	ret->struct_size = size;
 	return 0;
 }

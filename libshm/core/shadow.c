@@ -16,12 +16,18 @@ static bool starts_and_ends_at(const struct metal_generic_shm *shm, uint64_t gra
 	return shm->size % granule == 0 || shm->offset + shm->size == shm->root->size;
 }
 
+static bool goes_past_the_cache(const struct shm__root *root,
+				const struct metal_shm_constraints *want)
+{
+	return !shm__is_coherent(root) && want->access != METAL_SHM_ACCESS_CPU_KERNEL &&
+	       want->access != METAL_SHM_ACCESS_CPU_USER;
+}
+
 /* In place, unless the device can't reach the part, or its syncs would reach beyond it. */
 static bool in_place(const struct metal_generic_shm *shm, const struct metal_shm_constraints *want,
 		     const char **ret_why)
 {
 	const struct shm__root *root = shm->root;
-	uint64_t granule = root->properties.sync_granule;
 
 	if (!shm->offset && shm->size == root->size)
 		return true;
@@ -31,23 +37,49 @@ static bool in_place(const struct metal_generic_shm *shm, const struct metal_shm
 	*ret_why = "needs an offset of another alignment";
 	if (want->address_alignment && shm->offset % want->address_alignment)
 		return false;
-	if (root->properties.coherent == METAL_SHM_YES || !root->src->ops->sync_for_cpu)
-		return true;
-	if (want->access == METAL_SHM_ACCESS_CPU_KERNEL ||
-	    want->access == METAL_SHM_ACCESS_CPU_USER)
+	if (!goes_past_the_cache(root, want))
 		return true;
 	*ret_why = "works past the CPU's cache, and the memory's source can't sync just this part";
-	return starts_and_ends_at(shm, granule);
+	return !root->src->ops->window && starts_and_ends_at(shm, root->granule);
 }
 
-int shm__choose_mode(const struct metal_generic_shm *shm, const struct metal_device *dev,
-		     const struct metal_shm_constraints *want, enum metal_shm_view_mode *ret_mode)
+/*
+ * Through the part's pages alone. A device that goes past the cache may have no byte of others in them,
+ * and one that takes no offset nothing before the part.
+ */
+static bool in_window(const struct metal_generic_shm *shm, const struct metal_shm_constraints *want,
+		      const char **ret_why)
 {
-	const char *why = "";
+	const struct shm__root *root = shm->root;
+	size_t before;
 
-	*ret_mode = METAL_SHM_VIEW_IN_PLACE;
-	if (in_place(shm, want, &why))
-		return 0;
+	if (!root->src->ops->window || !root->granule)
+		return false;
+	before = shm->offset % root->granule;
+	if (goes_past_the_cache(root, want) && !starts_and_ends_at(shm, root->granule)) {
+		*ret_why = "works past the CPU's cache, and others have bytes in the part's pages";
+		return false;
+	}
+	if (!before)
+		return true;
+	return !(want->flags & METAL_SHM_NEEDS_WHOLE) &&
+	       !(want->address_alignment && before % want->address_alignment);
+}
+
+void shm__choose_mode(const struct metal_generic_shm *shm, const struct metal_shm_constraints *want,
+		      enum metal_shm_view_mode *ret_mode, const char **ret_why)
+{
+	*ret_mode = METAL_SHM_VIEW_SHADOW;
+	if (in_place(shm, want, ret_why))
+		*ret_mode = METAL_SHM_VIEW_IN_PLACE;
+	else if (in_window(shm, want, ret_why))
+		*ret_mode = METAL_SHM_VIEW_WINDOW;
+}
+
+/* Whether a part may be copied that its device can't use otherwise. */
+int shm__check_copy(const struct metal_generic_shm *shm, const struct metal_device *dev,
+		    const char *why)
+{
 	if (shm->flags & METAL_SHM_SUB_NO_COPY)
 		return shm__error(ENOTSUP, "METAL_SHM_SUB_NO_COPY forbids a copy, and %s %s",
 				  dev->name, why);
@@ -55,7 +87,6 @@ int shm__choose_mode(const struct metal_generic_shm *shm, const struct metal_dev
 		return shm__error(ENOTSUP,
 				  "%s %s, and %s memory can't be mapped by the CPU to copy it",
 				  dev->name, why, shm->root->src->name);
-	*ret_mode = METAL_SHM_VIEW_SHADOW;
 	return 0;
 }
 

@@ -195,6 +195,13 @@ static const char *state_of(const struct metal_generic_shm *view)
 	return "not its turn";
 }
 
+static const char *mode_of(const struct metal_generic_shm *view)
+{
+	if (view->window)
+		return ", by a window: it ";
+	return view->shadow ? ", by a copy: it " : "";
+}
+
 int metal_shm_explain(const struct metal_generic_shm *shm, char *text, size_t size)
 {
 	int error = shm__handle_check(shm), length = 0;
@@ -213,7 +220,8 @@ int metal_shm_explain(const struct metal_generic_shm *shm, char *text, size_t si
 	if (root->origin)
 		append(text, size, &length, "%s", root->origin);
 	RB_FOREACH(view, shm__view_tree, &root->views)
-		append(text, size, &length, "attached: %s, %s\n", view->dev->name, state_of(view));
+		append(text, size, &length, "attached: %s, %s%s%s\n", view->dev->name,
+		       state_of(view), mode_of(view), mode_of(view)[0] ? view->why : "");
 	shm__mutex_unlock(&root->lock);
 	return length;
 }

@@ -15,6 +15,7 @@ enum shm__trace_event {
 	SHM__TRACE_BORN = 1, /* dev: the source; detail: none from here on, where nothing is said */
 	SHM__TRACE_IMPORTED, /* a descriptor of it was imported, maybe once more */
 	SHM__TRACE_SHADOW,   /* dev: who has it instead of a part of another memory */
+	SHM__TRACE_WINDOW,   /* of these bytes; dev: who has it */
 	SHM__TRACE_FREED,    /* dev: the source; the memory is gone */
 	SHM__TRACE_MAPPED,   /* by the program; dev: the source */
 	SHM__TRACE_ATTACHED,

@@ -235,6 +235,7 @@ static void put_instant(struct out *out, const struct shm__item *item)
 		[SHM__TRACE_BORN] = { "new", "memory" },
 		[SHM__TRACE_IMPORTED] = { "import of", "memory" },
 		[SHM__TRACE_SHADOW] = { "shadow is", "memory" },
+		[SHM__TRACE_WINDOW] = { "window of", "memory" },
 		[SHM__TRACE_FREED] = { "end of", "memory" },
 		[SHM__TRACE_MAPPED] = { "map", "memory" },
 		[SHM__TRACE_ATTACHED] = { "attach", "memory" },

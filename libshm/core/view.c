@@ -9,20 +9,6 @@ static int compare(const struct metal_generic_shm *a, const struct metal_generic
 
 RB_GENERATE(shm__view_tree, metal_generic_shm, node, compare)
 
-/* A device's place in the memory's table; SHM__MAX_DEVICES: there is none left. */
-static unsigned find_slot(const struct shm__root *root, const struct metal_device *dev)
-{
-	unsigned free = SHM__MAX_DEVICES;
-
-	for (unsigned i = 0; i < SHM__MAX_DEVICES; i++) {
-		if (root->slots[i].dev == dev)
-			return i;
-		if (!root->slots[i].dev && free == SHM__MAX_DEVICES)
-			free = i;
-	}
-	return free;
-}
-
 /*
  * Under the memory's lock. The device's name means nothing any more where it held bytes by the view; what
  * it has by another one it keeps.
@@ -50,54 +36,6 @@ static void leave_slot(struct metal_generic_shm *view)
 		shm__guard_update(root, start, end);
 }
 
-/* What METAL_SHM_SUB_NO_COPY forbids. */
-static int refuse_copy(const struct metal_generic_shm *shm, const struct metal_generic_shm *view)
-{
-	if (!(shm->flags & METAL_SHM_SUB_NO_COPY) || view->view.mode != METAL_SHM_VIEW_SHADOW)
-		return 0;
-	return shm__error(ENOTSUP, "%s would copy the part, which METAL_SHM_SUB_NO_COPY forbids",
-			  view->dev->name);
-}
-
-static bool uses_dma(enum metal_shm_access access)
-{
-	return shm__dirt_of(access) & SHM__DEV_DIRTY;
-}
-
-static int refuse_beside(const struct metal_generic_shm *other, const struct metal_device *dev,
-			 uint32_t flags)
-{
-	if (other->shadow || !uses_dma(other->view.access) ||
-	    !((other->view.flags | flags) & METAL_SHM_VIEW_BOUNCES))
-		return 0;
-	return shm__error(ENOTSUP,
-			  "%s works on copies of its own, so the buffer can't be shared with %s",
-			  flags & METAL_SHM_VIEW_BOUNCES ? dev->name : other->dev->name,
-			  flags & METAL_SHM_VIEW_BOUNCES ? other->dev->name : dev->name);
-}
-
-/*
- * A START brings the copies of all devices home, one after another: of what two wrote the second one's
- * stale bytes replace the first one's (measured), and no sync is right. What ends only now counts still.
- */
-static int refuse_bounced(struct shm__root *root, const struct metal_device *dev,
-			  enum metal_shm_access access, uint32_t flags)
-{
-	struct metal_generic_shm *other;
-	int error = 0;
-
-	if (!uses_dma(access))
-		return 0;
-	shm__mutex_lock(&root->lock);
-	RB_FOREACH(other, shm__view_tree, &root->views)
-		if (!error)
-			error = refuse_beside(other, dev, flags);
-	for (other = root->ended; other && !error; other = other->next)
-		error = refuse_beside(other, dev, flags);
-	shm__mutex_unlock(&root->lock);
-	return error;
-}
-
 static int find_again(struct metal_generic_shm *shm, struct metal_device *dev,
 		      struct metal_generic_shm **ret_view)
 {
@@ -108,47 +46,13 @@ static int find_again(struct metal_generic_shm *shm, struct metal_device *dev,
 	shm__mutex_lock(&root->lock);
 	view = shm__view_find(root, shm->offset, shm->size, dev);
 	if (view)
-		error = refuse_copy(shm, view);
+		error = shm__refuse_copy(shm, view);
 	if (view && !error) {
 		atomic_fetch_add(&view->refs, 1);
 		shm__count(root, dev, SHM__ATTACH_HITS, 1);
 		*ret_view = view;
 	}
 	shm__mutex_unlock(&root->lock);
-	return error;
-}
-
-/* Make it usable by its device. */
-static int attach_view(const struct metal_generic_shm *shm, struct metal_generic_shm *view,
-		       enum metal_shm_access expected)
-{
-	struct shm__root *root = view->root;
-	struct metal_device *dev = view->dev;
-	int error = 0;
-
-	/* before it is asked at all, if that is known: to attach and to detach are syncs */
-	if (!view->shadow && expected != METAL_SHM_ACCESS_UNKNOWN)
-		error = refuse_bounced(root, dev, expected, 0);
-	if (error)
-		return error;
-	shm__mutex_lock(&root->lock);
-	view->slot = find_slot(root, dev);
-	if (view->slot == SHM__MAX_DEVICES)
-		error = shm__error(ENOSPC, "%u devices are attached to the buffer already",
-				   SHM__MAX_DEVICES);
-	/* mapping an attachment is a hidden END of the whole memory */
-	if (!error && !view->shadow)
-		error = shm__settle_locked(root);
-	shm__mutex_unlock(&root->lock);
-	if (!error)
-		error = dev->ops->attach(dev, &view->at, &view->view);
-	if (!error) {
-		error = refuse_copy(shm, view);
-		if (!error && !view->shadow)
-			error = refuse_bounced(root, dev, view->view.access, view->view.flags);
-		if (error)
-			dev->ops->detach(dev, &view->at, &view->view);
-	}
 	return error;
 }
 
@@ -159,13 +63,8 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 	struct metal_generic_shm *view, *source = shm->kind == SHM__VIEW ? shm->source : shm;
 	struct metal_shm_constraints want = { .struct_size = sizeof(want) };
 	struct shm__root *root = shm->root;
-	enum metal_shm_view_mode mode;
 	int error = dev->ops->constraints(dev, root->has_frame ? &root->frame : NULL, &want);
 
-	if (!error)
-		error = shm__choose_mode(shm, dev, &want, &mode);
-	if (!error && mode == METAL_SHM_VIEW_IN_PLACE)
-		error = shm__require(&root->properties, want.required, root->src->name, dev->name);
 	if (error)
 		return error;
 	view = shm__handle_new(SHM__VIEW, root, shm->offset, shm->size);
@@ -174,20 +73,8 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 	view->dev = dev;
 	view->flags = shm->flags;
 	view->source = source;
-	view->view.mode = mode;
-	if (mode == METAL_SHM_VIEW_SHADOW)
-		error = shm__shadow_make(view, dev, &want);
-	view->at = (struct metal_shm_attachment){
-		.shm = view,
-		.memory = view->shadow ? &view->shadow->root->memory : &root->memory,
-		.range = { view->shadow ? 0 : shm->offset, shm->size },
-		.frame = root->has_frame ? &root->frame : NULL,
-	};
-	if (!error)
-		error = attach_view(shm, view, want.access);
+	error = shm__view_back(view, &want);
 	if (error) {
-		if (view->shadow)
-			metal_shm_free(view->shadow, NULL);
 		atomic_store(&view->tag, SHM__DEAD_TAG);
 		shm__quarantine(view);
 		return error;
@@ -206,9 +93,14 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 		root->unusual |= SHM__SHADOWS;
 	} else if (view->view.flags & METAL_SHM_VIEW_FENCES) {
 		root->unusual |= SHM__FENCES;
+		if (view->window)
+			view->window->fences = true;
 	}
 	shm__mutex_unlock(&root->lock);
 	shm__count(root, dev, SHM__ATTACHES, 1);
+	if (view->window)
+		shm__trace(root, dev, SHM__TRACE_WINDOW, view->window->from,
+			   view->window->to - view->window->from, 0);
 	shm__trace(root, dev, SHM__TRACE_ATTACHED, view->offset, view->size, 0);
 	*ret_view = view;
 	return 0;
@@ -259,6 +151,24 @@ bool shm__view_end_locked(struct metal_generic_shm *view)
 	return shm__mutex_trylock(&root->attach_lock);
 }
 
+/* By the window while there is one: later it would take another for the moment, or all of the memory. */
+static void read_in(struct metal_generic_shm *view)
+{
+	struct shm__root *root = view->root;
+	size_t start = view->offset, end = start + view->size;
+	bool dirty = false, busy = false;
+
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		dirty |= (range->flags & SHM__DEV_DIRTY) != 0;
+		busy |= shm__busy_writer(range);
+	}
+	if (!dirty || busy || shm__ranges_cut(&root->ranges, start, end))
+		return;
+	/* what fails here is tried again by whoever takes the bytes */
+	shm__prepare(root, start, end, METAL_SHM_ACCESS_CPU_USER, METAL_SHM_DIR_DEV_R);
+	shm__join(root, start, end);
+}
+
 /*
  * Unmapping is a hidden START of the whole memory, so what the CPU wrote goes first; should that fail the
  * view ends all the same, since a void call has nobody to tell.
@@ -269,13 +179,19 @@ static void end_view(struct metal_generic_shm *view)
 
 	if (view->shadow)
 		shm__shadow_leave(view);
-	else if (shm__settle_locked(root))
+	else if (shm__attachment_settle(view))
 		shm__log(METAL_SHM_LOG_ERROR, "detach from %s: %s", view->dev->name,
 			 metal_shm_last_error());
 	leave_slot(view);
+	if (view->window) {
+		read_in(view);
+		shm__window_leave(view);
+	}
 	shm__mutex_unlock(&root->lock);
 	view->dev->ops->detach(view->dev, &view->at, &view->view);
 	shm__trace(root, view->dev, SHM__TRACE_DETACHED, view->offset, view->size, 0);
+	if (view->window)
+		shm__window_drop(view);
 	shm__mutex_lock(&root->lock);
 }
 

@@ -203,7 +203,7 @@ static void print_ranged(void)
 
 int main(void)
 {
-	printf("Where the source can sync ranges:\n\n");
+	printf("Where the source can sync ranges, by itself or by windows:\n\n");
 	print_ranged();
 	printf("\nWhere it can only sync all of the memory:\n\n");
 	print_whole();

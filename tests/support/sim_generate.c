@@ -30,8 +30,11 @@ static enum sim_op_kind choose_kind(struct sim_rng *rng)
 }
 
 /* Few large ones, since whatever is done to a buffer is compared byte by byte. */
-static size_t choose_size(struct sim_rng *rng)
+static size_t choose_size(struct sim_rng *rng, unsigned source)
 {
+	/* of which a part can have pages for itself */
+	if (source == SIM_WINDOWED && sim_random(rng, 4))
+		return SIM_PAGE + 1 + sim_random(rng, 3 * SIM_PAGE);
 	switch (sim_random(rng, 16)) {
 	case 0:
 		return 1 + sim_random(rng, 4);
@@ -44,15 +47,15 @@ static size_t choose_size(struct sim_rng *rng)
 	}
 }
 
-/* A range of so many bytes: mostly odd, now and then of lines or pages, or all. */
+/* A range of so many bytes: mostly odd, now and then of lines, or all; where there are pages, of these. */
 static void choose_range(struct sim_rng *rng, size_t size, struct sim_op *op)
 {
 	const unsigned units[] = { 1, 1, 1, 1, SIM_LINE, SIM_LINE, SIM_PAGE, (unsigned)size };
-	size_t unit = units[sim_random(rng, 8)];
+	size_t unit = size > SIM_PAGE && sim_random(rng, 4) ? SIM_PAGE : units[sim_random(rng, 8)];
 
 	if (unit > size || !size)
 		unit = 1;
-	op->offset = sim_random(rng, (unsigned)(size / unit)) * unit;
+	op->offset = sim_random(rng, (unsigned)((size + unit - 1) / unit)) * unit;
 	op->size = size > op->offset ? size - op->offset : 1;
 	if (sim_random(rng, 4))
 		op->size = (1 + sim_random(rng, (unsigned)((op->size + unit - 1) / unit))) * unit;
@@ -84,14 +87,19 @@ static struct sim_op choose(const struct sim_world *world, struct sim_rng *rng)
 
 	op.handle = sim_random(rng, SIM_HANDLES);
 	op.of = sim_random(rng, SIM_HANDLES);
+	/* parts of a part soon are small */
+	if (world->handles[op.of].size <= SIM_PAGE)
+		op.of = sim_random(rng, SIM_HANDLES);
 	op.view = sim_random(rng, SIM_VIEWS);
 	op.device = sim_random(rng, SIM_DEVICES);
-	op.source = sim_random(rng, SIM_KINDS);
+	op.source = sim_random(rng, SIM_KINDS + 1);
+	if (op.source == SIM_KINDS)
+		op.source = SIM_WINDOWED;
 	op.dir = 1 + sim_random(rng, 3);
 	if (op.kind == SIM_TO_DEVICE || op.kind == SIM_QUEUE)
 		choose_attached(world, rng, &op);
 	if (op.kind == SIM_ALLOCATE)
-		op.size = choose_size(rng);
+		op.size = choose_size(rng, op.source);
 	else if (op.kind == SIM_SUB)
 		choose_range(rng, world->handles[op.of].size, &op);
 	else if (op.kind == SIM_DEVICE_WRITE)

@@ -188,6 +188,7 @@ static bool do_attach(struct sim_world *world, const struct sim_op *op)
 	struct sim_handle *handle = &world->handles[op->handle];
 	struct metal_generic_shm *shm;
 	struct sim_view *view;
+	enum metal_shm_view_mode mode;
 	int must_be = 0;
 	unsigned found;
 
@@ -199,7 +200,8 @@ static bool do_attach(struct sim_world *world, const struct sim_op *op)
 		return false;
 	if (found == SIM_VIEWS && sim_world_bounces(world, handle, op->device))
 		must_be = -ENOTSUP;
-	if (handle->no_copy && sim_world_copies(world, handle, op->device))
+	mode = sim_world_mode(world, handle, op->device);
+	if (handle->no_copy && mode == METAL_SHM_VIEW_SHADOW)
 		must_be = -ENOTSUP;
 	shm = metal_shm_attach(handle->shm, world->devices[op->device]->dev);
 	if (!answers(world, "metal_shm_attach", shm ? 0 : -errno, must_be))
@@ -217,11 +219,12 @@ static bool do_attach(struct sim_world *world, const struct sim_op *op)
 				   .device = op->device,
 				   .count = 1 };
 	view->attached = sim_device_view(world->devices[op->device], handle->shm);
-	if (metal_shm_view_mode(shm) == METAL_SHM_VIEW_SHADOW)
+	if (mode == METAL_SHM_VIEW_SHADOW)
 		handle->root->model->shadows |= UINT32_C(1) << (view - world->views);
-	if ((metal_shm_view_mode(shm) == METAL_SHM_VIEW_SHADOW) !=
-	    sim_world_copies(world, handle, op->device))
-		sim_world_wrong(world, "the view's mode is %d", metal_shm_view_mode(shm));
+	world->outcome.tally.windows += mode == METAL_SHM_VIEW_WINDOW;
+	if (metal_shm_view_mode(shm) != (int)mode)
+		sim_world_wrong(world, "the view's mode is %d, not %d", metal_shm_view_mode(shm),
+				(int)mode);
 	handle->root->users++;
 	return true;
 }

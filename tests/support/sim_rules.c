@@ -7,14 +7,23 @@ static bool is_whole(const struct sim_root *root, size_t offset, size_t size)
 	return !offset && size == root->model->size;
 }
 
+/* In whose multiples the bytes can be synced by themselves; 0: only all of them. */
+static size_t granule_of(const struct sim_root *root)
+{
+	if (root->kind == SIM_WINDOWED)
+		return SIM_PAGE;
+	return root->kind == SIM_RANGED ? SIM_LINE : 0;
+}
+
 bool sim_world_stands_in_the_way(const struct sim_world *world, const struct sim_root *root,
 				 size_t offset, size_t size)
 {
+	const size_t granule = granule_of(root);
 	size_t from = 0, to = root->model->size;
 
-	if (root->kind == SIM_RANGED) {
-		from = offset / SIM_LINE * SIM_LINE;
-		to = (offset + size + SIM_LINE - 1) / SIM_LINE * SIM_LINE;
+	if (granule) {
+		from = offset / granule * granule;
+		to = (offset + size + granule - 1) / granule * granule;
 		to = to < root->model->size ? to : root->model->size;
 	}
 	for (size_t i = from; i < to; i++) {
@@ -48,20 +57,24 @@ bool sim_world_bounces(const struct sim_world *world, const struct sim_handle *h
 	return false;
 }
 
-bool sim_world_copies(const struct sim_world *world, const struct sim_handle *handle,
-		      unsigned device)
+enum metal_shm_view_mode sim_world_mode(const struct sim_world *world,
+					const struct sim_handle *handle, unsigned device)
 {
 	const struct sim_root *root = handle->root;
-	size_t end = handle->offset + handle->size;
+	const bool by_cpu = world->devices[device]->by_cpu;
+	const bool needs_whole = world->devices[device]->needs_whole;
+	const size_t granule = granule_of(root), end = handle->offset + handle->size;
+	bool alone, begins;
 
-	if (is_whole(root, handle->offset, handle->size))
-		return false;
-	if (world->devices[device]->needs_whole)
-		return true;
-	if (world->devices[device]->by_cpu)
-		return false;
-	return root->kind != SIM_RANGED || handle->offset % SIM_LINE ||
-	       (end % SIM_LINE && end != root->model->size);
+	if (is_whole(root, handle->offset, handle->size) || (by_cpu && !needs_whole))
+		return METAL_SHM_VIEW_IN_PLACE;
+	begins = granule && handle->offset % granule == 0;
+	alone = begins && (end % granule == 0 || end == root->model->size);
+	if (root->kind == SIM_RANGED && alone && !needs_whole)
+		return METAL_SHM_VIEW_IN_PLACE;
+	if (root->kind == SIM_WINDOWED && (by_cpu ? begins : alone))
+		return METAL_SHM_VIEW_WINDOW;
+	return METAL_SHM_VIEW_SHADOW;
 }
 
 uint32_t sim_world_pending(const struct sim_world *world, const struct sim_root *root, unsigned but)

@@ -203,6 +203,7 @@ void sim_tally_add(struct sim_tally *sum, const struct sim_tally *tally)
 	for (unsigned i = 0; i < SIM_KINDS; i++)
 		sum->refused[i] += tally->refused[i];
 	sum->lost += tally->lost;
+	sum->windows += tally->windows;
 }
 
 void sim_tally_print(const struct sim_tally *tally)
@@ -211,7 +212,8 @@ void sim_tally_print(const struct sim_tally *tally)
 		print_message("%8u %s\n", tally->done[i], kinds[i].name);
 	for (unsigned i = 0; i < SIM_KINDS; i++)
 		print_message("%8u refused of %s memory\n", tally->refused[i], sim_kind_names[i]);
-	print_message("%8u told of lost bytes\n%8u left out\n", tally->lost, tally->left_out);
+	print_message("%8u by a window\n%8u told of lost bytes\n%8u left out\n", tally->windows,
+		      tally->lost, tally->left_out);
 }
 
 void sim_sequence_must_hold(const struct sim_op ops[], size_t count)

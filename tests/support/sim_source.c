@@ -7,11 +7,13 @@
 
 #include "shm_test.h"
 
-static const struct metal_shm_device_ops source_ops;
+static const struct metal_shm_device_ops source_ops, windowed_ops;
 
 static struct sim_source *source_of(const struct metal_device *dev)
 {
-	return metal_shm_device_data(dev, &source_ops);
+	struct sim_source *source = metal_shm_device_data(dev, &source_ops);
+
+	return source ? source : metal_shm_device_data(dev, &windowed_ops);
 }
 
 static int source_allocate(struct metal_device *dev, size_t size, metal_shm_type type,
@@ -93,23 +95,35 @@ static int source_end(struct metal_device *dev, struct metal_shm_memory *memory,
 		     : 0;
 }
 
+static int source_window(struct metal_device *dev, struct metal_shm_memory *memory,
+			 const struct metal_shm_range *range, struct metal_shm_memory *ret_window)
+{
+	struct sim_source *source = source_of(dev);
+	struct sim_memory *window;
+
+	if (source->fails_in && !--source->fails_in)
+		return metal_shm_set_error(ENOMEM, "told to fail");
+	window = sim_memory_window(memory->data, range->offset, range->length);
+	if (!window)
+		return metal_shm_set_error(EINVAL, "not whole pages of the memory");
+	*ret_window = (struct metal_shm_memory){ window, window->size, -1 };
+	source->live++;
+	return 0;
+}
+
 static void source_close(struct metal_device *dev)
 {
 	source_of(dev)->closed = true;
 }
 
-/* A window operation would answer sim_memory_window(), and live++. */
-static const struct metal_shm_device_ops source_ops = {
-	.struct_size = sizeof(source_ops),
-	.allocate = source_allocate,
-	.release = source_release,
-	.properties = source_properties,
-	.map = source_map,
-	.unmap = source_unmap,
-	.sync_for_cpu = source_start,
-	.sync_for_device = source_end,
-	.close = source_close,
-};
+#define COMMON                                                                              \
+	.struct_size = sizeof(struct metal_shm_device_ops), .allocate = source_allocate,    \
+	.release = source_release, .properties = source_properties, .map = source_map,      \
+	.unmap = source_unmap, .sync_for_cpu = source_start, .sync_for_device = source_end, \
+	.close = source_close
+
+static const struct metal_shm_device_ops source_ops = { COMMON };
+static const struct metal_shm_device_ops windowed_ops = { COMMON, .window = source_window };
 
 struct sim_source *sim_source_new(struct sim_machine *machine, enum sim_kind kind, const char *name)
 {
@@ -118,7 +132,9 @@ struct sim_source *sim_source_new(struct sim_machine *machine, enum sim_kind kin
 	assert_non_null(source);
 	source->machine = machine;
 	source->kind = kind;
-	assert_int_equal(metal_shm_device_create(&source_ops, name, source, &source->dev), 0);
+	assert_int_equal(metal_shm_device_create(kind == SIM_WINDOWED ? &windowed_ops : &source_ops,
+						 name, source, &source->dev),
+			 0);
 	return source;
 }
 

@@ -12,7 +12,7 @@
 #include "sim_model.h"
 
 #define SIM_HANDLES    12u
-#define SIM_DEVICES    5u
+#define SIM_DEVICES    7u
 #define SIM_MOST_BYTES ((size_t)4 * SIM_PAGE)
 
 /* Parts each have an ownership of their own. */
@@ -82,6 +82,7 @@ struct sim_tally {
 	unsigned left_out;           /**< they made no sense */
 	unsigned refused[SIM_KINDS]; /**< hand-overs, of each kind of memory */
 	unsigned lost;               /**< hand-overs that told of lost bytes */
+	unsigned windows;            /**< attachments by windows */
 };
 
 /** What came of a world. */
@@ -140,9 +141,10 @@ bool sim_world_stands_in_the_way(const struct sim_world *world, const struct sim
 bool sim_world_bounces(const struct sim_world *world, const struct sim_handle *handle,
 		       unsigned device);
 
-/** Whether the device works on a copy: it takes no part of a buffer, or its syncs would reach beyond. */
-bool sim_world_copies(const struct sim_world *world, const struct sim_handle *handle,
-		      unsigned device);
+/** What the device's view stands for: a window or a copy where it takes no part of a buffer, or its syncs
+ *  would reach beyond. */
+enum metal_shm_view_mode sim_world_mode(const struct sim_world *world,
+					const struct sim_handle *handle, unsigned device);
 
 /** The views of a buffer that have work queued, in bits, of all devices but one. */
 uint32_t sim_world_pending(const struct sim_world *world, const struct sim_root *root,

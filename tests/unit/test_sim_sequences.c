@@ -239,6 +239,23 @@ static void a_shadow_comes_home_to_no_line_that_a_device_writes(void **state)
 	sim_sequence_must_hold(ops, SHM_TEST_COUNT(ops));
 }
 
+static void what_the_paranoid_issue_spares_the_bytes_beside_a_part(void **state)
+{
+	static const struct sim_op ops[] = {
+		{ SIM_ALLOCATE, .handle = 7, .size = 4096, .value = 1 },
+		{ SIM_MAP, .handle = 7, .dir = 3, .value = 1 },
+		{ SIM_SUB, .handle = 4, .of = 7, .size = 1, .value = 1 },
+		{ SIM_ATTACH, .handle = 4, .view = 12, .device = 4, .value = 1 },
+		{ SIM_TO_DEVICE, .handle = 4, .device = 4, .dir = 2, .value = 1 },
+		{ SIM_ATTACH, .handle = 7, .view = 14, .value = 1 },
+		{ SIM_CPU_WRITE, .handle = 7, .size = 2, .value = 1 },
+	};
+
+	(void)state;
+	metal_shm_set_paranoid(true);
+	sim_sequence_must_hold(ops, SHM_TEST_COUNT(ops));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -253,6 +270,8 @@ int main(int argc, char **argv)
 			what_the_cpu_wrote_reaches_an_unknown_device_beside_a_devices_bytes),
 		cmocka_unit_test(queued_work_of_an_unknown_device_goes_on_over_a_hand_over),
 		cmocka_unit_test(a_shadow_comes_home_to_no_line_that_a_device_writes),
+		cmocka_unit_test_teardown(what_the_paranoid_issue_spares_the_bytes_beside_a_part,
+					  end_paranoia),
 	};
 
 	fake_warm_up();

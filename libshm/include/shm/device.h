@@ -141,6 +141,15 @@ struct metal_shm_device_ops {
 	int (*sync_for_device)(struct metal_device *dev, struct metal_shm_memory *memory,
 			       const struct metal_shm_range *range, enum metal_shm_dir dir);
 
+	/**
+	 * Export @p range of @p memory once more, by itself: another memory over the same bytes, whose syncs
+	 * act on them alone. @p range begins at a multiple of properties.granularity and ends at one or with
+	 * the memory. Ended by release, before the memory is. Optional, with both syncs. Called with the
+	 * buffer locked, or not.
+	 */
+	int (*window)(struct metal_device *dev, struct metal_shm_memory *memory,
+		      const struct metal_shm_range *range, struct metal_shm_memory *ret_window);
+
 	/* Uses memory: constraints, attach and detach, or none of them. */
 
 	/** What it needs of memory (@p frame may be NULL). *ret is zeroed but for its struct_size. */

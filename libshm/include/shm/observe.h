@@ -57,6 +57,7 @@ struct metal_shm_stats {
 	uint64_t ranged;       /**< of starts and ends, those of some bytes only */
 	uint64_t bytes_out;    /**< of bytes_copied, from parts to the shadows of their devices */
 	uint64_t bytes_back;   /**< of bytes_copied, from shadows to parts */
+	uint64_t windows;      /**< times that pages were exported once more */
 };
 
 /**

@@ -393,8 +393,8 @@ int metal_shm_sync_for_cpu_timeout(struct metal_generic_shm *shm, enum metal_shm
 /** What a view stands for, fixed from attach to detach. */
 enum metal_shm_view_mode {
 	METAL_SHM_VIEW_IN_PLACE = 1, /**< the bytes themselves */
-	METAL_SHM_VIEW_WINDOW,       /**< the bytes, exported once more for just this range */
-	METAL_SHM_VIEW_SHADOW,       /**< another memory that the range is copied to and from */
+	METAL_SHM_VIEW_WINDOW, /**< the bytes, their pages being exported once more by themselves */
+	METAL_SHM_VIEW_SHADOW, /**< another memory that the range is copied to and from */
 };
 
 /**
