@@ -88,6 +88,17 @@ static int create_buffer(int dev, const struct udmabuf_create *create, size_t si
 	return *ret_fd < 0 ? create_failed(size, errno) : 0;
 }
 
+/* What a buffer is made of: its memfd, kept so that pages of it can be exported by themselves. */
+static int memfd_of(const struct metal_shm_memory *memory)
+{
+	return (int)(intptr_t)memory->data - 1;
+}
+
+static void *data_of(int memfd)
+{
+	return (void *)(intptr_t)(memfd + 1);
+}
+
 static int udmabuf_allocate(struct metal_device *dev, size_t size, metal_shm_type type,
 			    struct metal_shm_memory *ret_memory)
 {
@@ -107,11 +118,33 @@ static int udmabuf_allocate(struct metal_device *dev, size_t size, metal_shm_typ
 	create.memfd = (uint32_t)memfd;
 	create.size = rounded;
 	error = create_buffer(udmabuf->fd, &create, rounded, &fd);
-	/* The DMA-BUF holds the pages from here on. */
-	close(memfd);
+	if (error) {
+		close(memfd);
+		return error;
+	}
+	*ret_memory = (struct metal_shm_memory){ data_of(memfd), rounded, fd };
+	return 0;
+}
+
+/* The pages stay as long as a DMA-BUF has them. */
+static int udmabuf_window(struct metal_device *dev, struct metal_shm_memory *memory,
+			  const struct metal_shm_range *range, struct metal_shm_memory *ret_window)
+{
+	struct udmabuf *udmabuf = metal_shm_device_data(dev, &udmabuf_ops);
+	const struct udmabuf_create create = {
+		.memfd = (uint32_t)memfd_of(memory),
+		.flags = UDMABUF_FLAGS_CLOEXEC,
+		.offset = range->offset,
+		.size = range->length,
+	};
+	int error, fd;
+
+	if (memfd_of(memory) < 0)
+		return metal_shm_set_error(ENOTSUP, "udmabuf: a window has no windows");
+	error = create_buffer(udmabuf->fd, &create, (size_t)range->length, &fd);
 	if (error)
 		return error;
-	*ret_memory = (struct metal_shm_memory){ .size = rounded, .os_handle = fd };
+	*ret_window = (struct metal_shm_memory){ NULL, (size_t)range->length, fd };
 	return 0;
 }
 
@@ -119,6 +152,8 @@ static void udmabuf_release(struct metal_device *dev, struct metal_shm_memory *m
 {
 	(void)dev;
 	close(memory->os_handle);
+	if (memfd_of(memory) >= 0)
+		close(memfd_of(memory));
 }
 
 /* The driver refuses an END before it has seen a START, and that START moves nothing. */
@@ -151,6 +186,7 @@ static const struct metal_shm_device_ops udmabuf_ops = {
 	.unmap = shm__fd_unmap,
 	.sync_for_cpu = shm__dmabuf_sync_for_cpu,
 	.sync_for_device = udmabuf_sync_for_device,
+	.window = udmabuf_window,
 	.close = udmabuf_close,
 };
 
