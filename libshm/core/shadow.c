@@ -281,13 +281,17 @@ bool shm__in_shadows(struct shm__root *root, size_t start, size_t end,
 	return false;
 }
 
-/* Whether some bytes are nowhere else than in the view's shadow. */
-static bool only_in(const struct metal_generic_shm *view)
+/* Only the bytes that come home: of the part's others some may be of a device that goes on. */
+static int bring_back(struct metal_generic_shm *view, struct shm__range *range)
 {
-	SHM__EACH_RANGE(range, &view->root->ranges, view->offset, view->offset + view->size)
-		if (range->newest == view)
-			return true;
-	return false;
+	struct shm__root *root = view->root;
+	int error = shm__check_granule(root, range->start, range->end, METAL_SHM_ACCESS_CPU_USER,
+				       METAL_SHM_DIR_DEV_RW);
+
+	if (!error)
+		error = shm__prepare(root, range->start, range->end, METAL_SHM_ACCESS_CPU_USER,
+				     METAL_SHM_DIR_DEV_RW);
+	return error ? error : bring_home(root, range, view->offset, view->offset + view->size);
 }
 
 /* The view ends: what only its shadow has comes back, or its loss is the next owner's to hear. */
@@ -297,22 +301,13 @@ void shm__shadow_leave(struct metal_generic_shm *view)
 	size_t start = view->offset, end = start + view->size;
 	int error = 0;
 
-	if (only_in(view)) {
-		error = shm__ranges_cut(&root->ranges, start, end);
-		if (!error)
-			error = shm__check_granule(root, start, end, METAL_SHM_ACCESS_CPU_USER,
-						   METAL_SHM_DIR_DEV_RW);
-		if (!error)
-			error = shm__prepare(root, start, end, METAL_SHM_ACCESS_CPU_USER,
-					     METAL_SHM_DIR_DEV_RW);
-	}
+	/* what is newest here begins and ends inside the part */
 	SHM__EACH_RANGE(range, &root->ranges, start, end) {
-		if (range->newest != view)
+		int lost = range->newest == view ? bring_back(view, range) : 0;
+
+		if (!lost)
 			continue;
-		if (!error)
-			error = bring_home(root, range, start, end);
-		if (!error)
-			continue;
+		error = lost;
 		range->newest = NULL;
 		range->failed = -EIO;
 		root->unusual |= SHM__FAILED;

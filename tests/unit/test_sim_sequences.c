@@ -239,6 +239,24 @@ static void a_shadow_comes_home_to_no_line_that_a_device_writes(void **state)
 	sim_sequence_must_hold(ops, SHM_TEST_COUNT(ops));
 }
 
+static void a_shadow_comes_home_beside_a_device_that_goes_on(void **state)
+{
+	static const struct sim_op ops[] = {
+		{ SIM_ALLOCATE, .handle = 1, .source = 3, .size = 8371, .value = 1 },
+		{ SIM_SUB, .handle = 11, .of = 1, .offset = 512, .size = 7859, .value = 1 },
+		{ SIM_SUB, .handle = 7, .of = 1, .offset = 4096, .size = 4096, .value = 1 },
+		{ SIM_ATTACH, .handle = 11, .view = 9, .value = 1 },
+		{ SIM_ATTACH, .handle = 7, .view = 2, .device = 4, .value = 1 },
+		{ SIM_TO_DEVICE, .handle = 11, .dir = 3, .value = 1 },
+		{ SIM_QUEUE, .handle = 7, .device = 4, .dir = 3, .value = 1 },
+		{ SIM_DETACH, .view = 9, .value = 1 },
+		{ SIM_DEVICE_WRITE, .view = 2, .size = 1, .value = 1 },
+	};
+
+	(void)state;
+	sim_sequence_must_hold(ops, SHM_TEST_COUNT(ops));
+}
+
 static void what_the_paranoid_issue_spares_the_bytes_beside_a_part(void **state)
 {
 	static const struct sim_op ops[] = {
@@ -270,6 +288,7 @@ int main(int argc, char **argv)
 			what_the_cpu_wrote_reaches_an_unknown_device_beside_a_devices_bytes),
 		cmocka_unit_test(queued_work_of_an_unknown_device_goes_on_over_a_hand_over),
 		cmocka_unit_test(a_shadow_comes_home_to_no_line_that_a_device_writes),
+		cmocka_unit_test(a_shadow_comes_home_beside_a_device_that_goes_on),
 		cmocka_unit_test_teardown(what_the_paranoid_issue_spares_the_bytes_beside_a_part,
 					  end_paranoia),
 	};
