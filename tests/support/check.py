@@ -70,6 +70,7 @@ RUNS = [
         '--show-leak-kinds=definite,indirect', '--errors-for-leak-kinds=definite,indirect',
         f'--suppressions={ROOT}/tests/support/valgrind.supp']),
     Run('guard', 'unit', env={'LIBSHM_GUARD': '1'}),
+    Run('protocol'),
     Run('samples'),
     Run('install'),
     Run('lint'),
