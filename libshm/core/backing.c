@@ -25,15 +25,10 @@ int shm__refuse_copy(const struct metal_generic_shm *shm, const struct metal_gen
 			  view->dev->name);
 }
 
-static bool uses_dma(enum metal_shm_access access)
-{
-	return shm__dirt_of(access) & SHM__DEV_DIRTY;
-}
-
 static int refuse_beside(const struct metal_generic_shm *other, const struct metal_device *dev,
 			 uint32_t flags)
 {
-	if (other->shadow || !uses_dma(other->view.access) ||
+	if (other->shadow || !shm__uses_dma(other->view.access) ||
 	    !((other->view.flags | flags) & METAL_SHM_VIEW_BOUNCES))
 		return 0;
 	return shm__error(ENOTSUP,
@@ -52,9 +47,14 @@ static int refuse_bounced(struct shm__root *root, const struct metal_device *dev
 	struct metal_generic_shm *other;
 	int error = 0;
 
-	if (!uses_dma(access))
+	if (!shm__uses_dma(access))
 		return 0;
 	shm__mutex_lock(&root->lock);
+	/* whom to name is looked for only where there is somebody */
+	if (!(flags & METAL_SHM_VIEW_BOUNCES ? root->dma_views : root->bouncing)) {
+		shm__mutex_unlock(&root->lock);
+		return 0;
+	}
 	RB_FOREACH(other, shm__view_tree, &root->views)
 		if (!error)
 			error = refuse_beside(other, dev, flags);

@@ -86,8 +86,8 @@ void shm__note_writes(struct shm__root *root, size_t start, size_t end)
 		counted = true;
 		if (root->guard)
 			shm__guard_remember(root, range->start, range->end);
-		range->flags |= SHM__CPU_DIRTY;
-		range->changed = root->shadows ? root->changes : 0;
+		shm__cpu_writes(root, range, SHM__CPU_DIRTY);
+		shm__note_change(root, range);
 		if (range->flags & SHM__REPORTED)
 			range->flags &= ~SHM__WRITTEN;
 	}
@@ -131,7 +131,7 @@ static void written_back(struct shm__root *root, size_t start, size_t end, size_
 		if (is_within(range, from, to) || !writes_now(range))
 			range->flags &= ~SHM__CPU_DIRTY;
 		if ((range->flags & SHM__OWNED) && range->mapped)
-			range->flags |= SHM__WRITTEN;
+			shm__cpu_writes(root, range, SHM__WRITTEN);
 	}
 }
 
@@ -366,18 +366,24 @@ int shm__prepare_dirty(struct shm__root *root, size_t start, size_t end, unsigne
 /* Write back what a CPU may have written, without handing anything over. The ranges begin and end there. */
 int shm__settle_range(struct shm__root *root, size_t start, size_t end)
 {
-	struct shm__dirt dirt = { 0 };
+	bool dirty = false, may_be = false;
 	int error;
 
-	if (shm__is_coherent(root))
+	if (shm__is_coherent(root) || !(root->cpu_dirty || (root->unusual & SHM__SHARED)))
 		return 0;
-	look(root, start, end, &dirt);
-	error = dirt.cpu ? shm__prepare(root, start, end, METAL_SHM_ACCESS_DMA, METAL_SHM_DIR_DEV_R)
-			 : 0;
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		dirty |= shm__cpu_dirty(root, range);
+		may_be |= (range->flags & (SHM__CPU_DIRTY | SHM__WRITTEN)) != 0;
+	}
+	if (end - start == root->size)
+		root->cpu_dirty = may_be;
+	if (!dirty)
+		return 0;
+	error = shm__prepare(root, start, end, METAL_SHM_ACCESS_DMA, METAL_SHM_DIR_DEV_R);
 	/* nobody gave anything up: a device that is writing by the CPU goes on */
 	SHM__EACH_RANGE(range, &root->ranges, start, end)
 		if (writes_now(range) && !(range->flags & SHM__DEV_DIRTY))
-			range->flags |= SHM__CPU_DIRTY;
+			shm__cpu_writes(root, range, SHM__CPU_DIRTY);
 	return error;
 }
 

@@ -134,6 +134,7 @@ RB_HEAD(shm__window_tree, shm__window);
 struct shm__slot {
 	struct metal_device *dev;
 	unsigned views;
+	size_t start, end;          /* all bytes that these views stood for */
 	_Atomic uint64_t handovers; /* to the device, by these views: see shm__count_one() */
 };
 
@@ -147,8 +148,8 @@ struct shm__slot {
 struct shm__root {
 	/* Attachments and detachments come one at a time. Waited for with no lock held; tried under lock. */
 	shm__mutex attach_lock;
-	shm__mutex lock; /* all below it */
-	struct shm__root *next;
+	shm__mutex lock;                            /* all below it */
+	struct shm__root *next, **at;               /* among all; the registry's lock */
 	struct shm__root *summed_next, **summed_at; /* among those that stats.c sums up */
 	struct metal_device *src;
 	struct metal_shm_memory memory;
@@ -180,10 +181,13 @@ struct shm__root {
 	struct shm__fence *kept; /* imported ones: see fence.c */
 	struct shm__ranges ranges;
 	struct shm__slot slots[SHM__MAX_DEVICES];
-	uint64_t changes;  /* counted while there are shadows */
-	unsigned shadows;  /* views with one */
+	uint64_t changes;                  /* counted while there are shadows */
+	size_t changed_start, changed_end; /* where ranges say when they changed */
+	unsigned shadows;                  /* views with one */
+	unsigned dma_views, bouncing; /* views in place that use DMA; of these, bouncing ones */
 	bool started;      /* a START was ever issued: some exporters refuse an END before */
 	bool device_dirty; /* some range may be SHM__DEV_DIRTY */
+	bool cpu_dirty;    /* some range may be SHM__CPU_DIRTY or SHM__WRITTEN */
 	bool has_frame;
 	char failed_by[64]; /* who failed last */
 

@@ -112,10 +112,48 @@ static inline bool shm__is_cpu(unsigned taker)
 	       taker == METAL_SHM_ACCESS_CPU_USER;
 }
 
+/* The CPU wrote, or may: SHM__CPU_DIRTY, SHM__WRITTEN. */
+static inline void shm__cpu_writes(struct shm__root *root, struct shm__range *range, unsigned how)
+{
+	range->flags |= how;
+	root->cpu_dirty = true;
+}
+
+/* For shadows, which are stale then. */
+static inline void shm__note_change(struct shm__root *root, struct shm__range *range)
+{
+	range->changed = root->shadows ? root->changes : 0;
+	if (!root->shadows)
+		return;
+	if (root->changed_start >= root->changed_end) {
+		root->changed_start = range->start;
+		root->changed_end = range->end;
+	} else {
+		if (range->start < root->changed_start)
+			root->changed_start = range->start;
+		if (range->end > root->changed_end)
+			root->changed_end = range->end;
+	}
+}
+
 /* What a writer of this kind leaves behind. */
 static inline unsigned shm__dirt_of(enum metal_shm_access access)
 {
 	return shm__is_cpu(access) ? SHM__CPU_DIRTY : SHM__DEV_DIRTY;
+}
+
+static inline bool shm__uses_dma(enum metal_shm_access access)
+{
+	return shm__dirt_of(access) & SHM__DEV_DIRTY;
+}
+
+static inline void shm__soil(struct shm__root *root, struct shm__range *range,
+			     enum metal_shm_access access)
+{
+	if (shm__is_cpu(access))
+		shm__cpu_writes(root, range, SHM__CPU_DIRTY);
+	else
+		range->flags |= SHM__DEV_DIRTY;
 }
 
 /* In one piece: each frame does it several times, and gcc 12 left calls of 40 instructions. */

@@ -32,7 +32,7 @@ static void drop_idle(struct shm__range *range, unsigned slot, enum metal_shm_di
 }
 
 /* The bytes of one range become the view's. */
-static void take_range(const struct shm__root *root, struct shm__range *range,
+static void take_range(struct shm__root *root, struct shm__range *range,
 		       struct metal_generic_shm *view, enum metal_shm_dir dir)
 {
 	range->flags &= ~(SHM__OWNED | SHM__WRITTEN | SHM__REPORTED);
@@ -42,8 +42,8 @@ static void take_range(const struct shm__root *root, struct shm__range *range,
 	range->newest = view->shadow ? view : NULL;
 	if (view->shadow)
 		return;
-	range->flags |= shm__dirt_of(view->view.access);
-	range->changed = root->shadows ? root->changes : 0;
+	shm__soil(root, range, view->view.access);
+	shm__note_change(root, range);
 }
 
 static void take_over(struct shm__root *root, struct metal_generic_shm *view,
@@ -164,7 +164,7 @@ SHM__FLAT int give_all(struct shm__root *root, struct metal_generic_shm *view,
 	};
 	all->flags &= ~(SHM__OWNED | SHM__WRITTEN | SHM__REPORTED);
 	if (dir & METAL_SHM_DIR_DEV_W)
-		all->flags |= shm__dirt_of(view->view.access);
+		shm__soil(root, all, view->view.access);
 	return 0;
 }
 

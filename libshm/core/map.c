@@ -59,7 +59,7 @@ static void count_writable(struct metal_generic_shm *shm, bool more)
 	SHM__EACH_RANGE(range, &root->ranges, shm->offset, shm->offset + shm->size) {
 		range->mapped += more ? 1u : UINT_MAX;
 		if (more && (range->flags & SHM__OWNED))
-			range->flags |= SHM__WRITTEN;
+			shm__cpu_writes(root, range, SHM__WRITTEN);
 	}
 	shm__ranges_join(&root->ranges, shm->offset, shm->offset + shm->size);
 }
@@ -196,7 +196,7 @@ static void report(struct metal_generic_shm *shm, size_t start, size_t end)
 			range->flags &= ~SHM__WRITTEN;
 		range->flags |= SHM__REPORTED;
 		if (range->start >= start && range->end <= end)
-			range->flags |= SHM__WRITTEN;
+			shm__cpu_writes(shm->root, range, SHM__WRITTEN);
 	}
 }
 

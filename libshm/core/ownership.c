@@ -184,7 +184,9 @@ static inline void become_the_programs(struct shm__root *root, struct shm__range
 		return;
 	/* coherent memory was never read in, and what comes now is the program's */
 	range->flags &= ~SHM__DEV_DIRTY;
-	range->flags |= SHM__OWNED | (range->mapped ? SHM__WRITTEN : 0);
+	range->flags |= SHM__OWNED;
+	if (range->mapped)
+		shm__cpu_writes(root, range, SHM__WRITTEN);
 	if (root->guard)
 		shm__guard_remember(root, range->start, range->end);
 }

@@ -115,6 +115,9 @@ int shm__root_create(struct metal_device *src, const struct metal_shm_memory *me
 	shm__trace(root, src, SHM__TRACE_BORN, 0, size, 0);
 	shm__mutex_lock(&shm__registry);
 	root->next = roots;
+	root->at = &roots;
+	if (roots)
+		roots->at = &root->next;
 	roots = root;
 	shm__mutex_unlock(&shm__registry);
 	*ret_shm = shm;
@@ -196,17 +199,14 @@ static void destroy(struct shm__root *root)
 
 void shm__root_put(struct shm__root *root)
 {
-	struct shm__root **at = &roots;
-
 	shm__mutex_lock(&shm__registry);
 	if (--root->users) {
 		shm__mutex_unlock(&shm__registry);
 		return;
 	}
-	while (*at && *at != root)
-		at = &(*at)->next;
-	if (*at)
-		*at = root->next;
+	*root->at = root->next;
+	if (root->next)
+		root->next->at = root->at;
 	shm__mutex_unlock(&shm__registry);
 	shm__retire_root(root);
 	destroy(root);

@@ -188,10 +188,9 @@ static void copy_out(struct metal_generic_shm *view)
 static void soil(struct metal_generic_shm *view)
 {
 	struct shm__root *copy = view->shadow->root;
-	unsigned dirt = shm__dirt_of(view->view.access);
 
-	shm__range_at(&copy->ranges, 0)->flags |= dirt;
-	copy->device_dirty |= dirt == SHM__DEV_DIRTY;
+	shm__soil(copy, shm__range_at(&copy->ranges, 0), view->view.access);
+	copy->device_dirty |= !shm__is_cpu(view->view.access);
 }
 
 /* Bring the shadow up to date and make it right for the device. The ranges end where the part does. */
@@ -211,7 +210,7 @@ int shm__shadow_give(struct metal_generic_shm *view, enum metal_shm_dir dir)
 					     METAL_SHM_DIR_DEV_RW);
 		if (!error) {
 			copy_out(view);
-			all->flags |= SHM__CPU_DIRTY;
+			shm__cpu_writes(copy, all, SHM__CPU_DIRTY);
 			view->copied = root->changes;
 		}
 	}
@@ -242,8 +241,9 @@ static int bring_home(struct shm__root *root, struct shm__range *range, size_t s
 	if (error)
 		return error;
 	range->newest = NULL;
-	range->flags |= SHM__CPU_DIRTY;
-	range->changed = ++root->changes;
+	shm__cpu_writes(root, range, SHM__CPU_DIRTY);
+	root->changes++;
+	shm__note_change(root, range);
 	if (current)
 		view->copied = root->changes;
 	shm__count(root, view->dev, SHM__BYTES_BACK, range->end - range->start);
@@ -294,6 +294,19 @@ static int bring_back(struct metal_generic_shm *view, struct shm__range *range)
 	return error ? error : bring_home(root, range, view->offset, view->offset + view->size);
 }
 
+static void forget_changes(struct shm__root *root)
+{
+	size_t start = root->changed_start, end = root->changed_end;
+
+	root->unusual &= ~SHM__SHADOWS;
+	if (start == end)
+		return;
+	SHM__EACH_RANGE(range, &root->ranges, start, end)
+		range->changed = 0;
+	root->changed_start = root->changed_end = 0;
+	shm__ranges_join(&root->ranges, start, end);
+}
+
 /* The view ends: what only its shadow has comes back, or its loss is the next owner's to hear. */
 void shm__shadow_leave(struct metal_generic_shm *view)
 {
@@ -318,10 +331,7 @@ void shm__shadow_leave(struct metal_generic_shm *view)
 		shm__log(METAL_SHM_LOG_ERROR, "detach from %s: a part's bytes are lost: %s",
 			 view->dev->name, metal_shm_last_error());
 	}
-	if (!--root->shadows) {
-		root->unusual &= ~SHM__SHADOWS;
-		SHM__EACH_RANGE(range, &root->ranges, 0, root->size)
-			range->changed = 0;
-	}
-	shm__ranges_join(&root->ranges, 0, root->size);
+	if (!--root->shadows)
+		forget_changes(root);
+	shm__ranges_join(&root->ranges, start, end);
 }

@@ -61,6 +61,8 @@ void shm__sum_slot(struct shm__slot *slot, struct metal_device *dev)
 {
 	shm__mutex_lock(&sum_lock);
 	slot->dev = dev;
+	slot->start = SIZE_MAX;
+	slot->end = 0;
 	shm__mutex_unlock(&sum_lock);
 }
 

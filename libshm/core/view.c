@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Views: what one device sees of a range, made once and counted. */
+#include <limits.h>
+
 #include "core.h"
 
 static int compare(const struct metal_generic_shm *a, const struct metal_generic_shm *b)
@@ -9,8 +11,21 @@ static int compare(const struct metal_generic_shm *a, const struct metal_generic
 
 RB_GENERATE(shm__view_tree, metal_generic_shm, node, compare)
 
+/* Under the memory's lock, as are those below it. */
+static void enter_slot(struct metal_generic_shm *view)
+{
+	struct shm__slot *slot = &view->root->slots[view->slot];
+
+	if (!slot->views++)
+		shm__sum_slot(slot, view->dev);
+	if (view->offset < slot->start)
+		slot->start = view->offset;
+	if (view->offset + view->size > slot->end)
+		slot->end = view->offset + view->size;
+}
+
 /*
- * Under the memory's lock. The device's name means nothing any more where it held bytes by the view; what
+ * The device's name means nothing any more where it held bytes by the view; what
  * it has by another one it keeps.
  */
 static void leave_slot(struct metal_generic_shm *view)
@@ -22,8 +37,8 @@ static void leave_slot(struct metal_generic_shm *view)
 
 	if (last) {
 		shm__retire_slot(slot);
-		start = 0;
-		end = root->size;
+		start = slot->start;
+		end = slot->end;
 	}
 	SHM__EACH_RANGE(range, &root->ranges, start, end) {
 		struct shm__holder *holder = shm__range_holder(range, view->slot);
@@ -34,6 +49,16 @@ static void leave_slot(struct metal_generic_shm *view)
 	shm__ranges_join(&root->ranges, start, end);
 	if (root->guard)
 		shm__guard_update(root, start, end);
+}
+
+/* One view more or less that a bouncing device's attach has to know of: see backing.c. */
+static void count_dma(const struct metal_generic_shm *view, unsigned more)
+{
+	if (view->shadow || !shm__uses_dma(view->view.access))
+		return;
+	view->root->dma_views += more;
+	if (view->view.flags & METAL_SHM_VIEW_BOUNCES)
+		view->root->bouncing += more;
 }
 
 static int find_again(struct metal_generic_shm *shm, struct metal_device *dev,
@@ -85,8 +110,7 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 	shm__mutex_unlock(&shm__registry);
 	shm__mutex_lock(&root->lock);
 	source->uses++;
-	if (!root->slots[view->slot].views++)
-		shm__sum_slot(&root->slots[view->slot], dev);
+	enter_slot(view);
 	RB_INSERT(shm__view_tree, &root->views, view);
 	if (view->shadow) {
 		root->shadows++;
@@ -96,6 +120,7 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 		if (view->window)
 			view->window->fences = true;
 	}
+	count_dma(view, 1);
 	shm__mutex_unlock(&root->lock);
 	shm__count(root, dev, SHM__ATTACHES, 1);
 	if (view->window)
@@ -183,6 +208,7 @@ static void end_view(struct metal_generic_shm *view)
 		shm__log(METAL_SHM_LOG_ERROR, "detach from %s: %s", view->dev->name,
 			 metal_shm_last_error());
 	leave_slot(view);
+	count_dma(view, UINT_MAX);
 	if (view->window) {
 		read_in(view);
 		shm__window_leave(view);

@@ -344,6 +344,33 @@ struct user {
 	pthread_t thread;
 };
 
+/* It has them by three views, of which the one that gave them last ends while another has work. */
+static void a_device_has_nothing_after_its_last_view(void **state)
+{
+	struct bench *bench = *state;
+	struct fake_importer *kernel = fake_importer_new("kernel", METAL_SHM_ACCESS_CPU_KERNEL);
+	struct metal_generic_shm *parts[3], *views[3];
+	static const size_t from[] = { 0, 40, 200 }, size[] = { 100, 20, 10 };
+
+	for (unsigned i = 0; i < 3; i++) {
+		parts[i] = metal_shm_sub(bench->shm, from[i], size[i], 0);
+		views[i] = metal_shm_attach(parts[i], kernel->dev);
+		assert_non_null(views[i]);
+	}
+	assert_int_equal(metal_shm_hold(parts[1], kernel->dev, W, 0), 0);
+	assert_int_equal(metal_shm_sync_for_device(parts[0], kernel->dev, W), 0);
+	metal_shm_detach(views[0], kernel->dev);
+	assert_int_equal(metal_shm_unhold(parts[1], kernel->dev, 0), 0);
+	metal_shm_detach(views[1], kernel->dev);
+	assert_int_equal(metal_shm_sync_for_cpu(bench->shm, METAL_SHM_DIR_DEV_R), -EINVAL);
+	metal_shm_detach(views[2], kernel->dev);
+	assert_int_equal(metal_shm_sync_for_cpu(bench->shm, METAL_SHM_DIR_DEV_R), 0);
+	for (unsigned i = 0; i < 3; i++)
+		metal_shm_free(parts[i], NULL);
+	metal_shm_detach(bench->view, bench->camera->dev);
+	fake_importer_end(kernel);
+}
+
 static void *come_and_go(void *argument)
 {
 	struct user *user = argument;
@@ -402,6 +429,7 @@ int main(int argc, char **argv)
 		CASE(a_bounced_device_shares_with_those_that_use_the_cpu),
 		CASE(parts_that_are_copied_are_shared_with_a_bounced_device),
 		CASE(a_bounced_view_that_is_ending_is_shared_with_no_other),
+		CASE(a_device_has_nothing_after_its_last_view),
 		CASE(devices_come_and_go_in_threads),
 	};
 

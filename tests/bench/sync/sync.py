@@ -16,6 +16,8 @@ WHOLE = ('coherent', 'dma', 'cpu')
 LOCK = 'mutex'              # beside which the others stand
 PARTS = ('one-of-10', 'one-of-10000')
 SPREAD = ('each-of-10', 'each-of-10000')
+STEPS = ('make', 'attach', 'detach', 'free')
+COUNTS = (1000, 10000)      # of parts
 SIZES = (1 << 18, 1 << 20, 1 << 22, 1 << 24)
 REPORTED = (1 << 12, 1 << 16, 1 << 20, 1 << 24, 1 << 26)
 
@@ -28,6 +30,10 @@ HANDOVER = {
     'one-of-10000': 'the same, among 10 000',
     'each-of-10': 'parts in turn, 10 of them',
     'each-of-10000': 'the same, 10 000 of them',
+}
+PLACES = {
+    'in-place': 'in place',
+    'copied': 'copied',
 }
 LINES = {
     'whole': 'the whole buffer, synced whole',
@@ -81,6 +87,17 @@ def system_calls(folder, case):
     return per_handover(of_run)
 
 
+def instructions_of_parts(folder, case, n):
+    """Of each of n parts, by what is done with it."""
+    program, found = os.path.join(folder, 'parts'), {}
+    for step in STEPS:
+        with tempfile.TemporaryDirectory(prefix='libshm-sync.') as out:
+            text = run(['valgrind', '--tool=callgrind', f'--toggle-collect={step}_parts',
+                        f'--callgrind-out-file={out}/profile', program, case, n]).stderr
+            found[step] = int(re.search(r'Collected : (\d+)', text)[1]) / (n // 2)
+    return found
+
+
 def lines(folder):
     return {name: dict(zip(('out', 'in', 'copied'), map(int, counts)))
             for name, *counts in rows(folder, 'lines')}
@@ -105,6 +122,8 @@ def measure(folder):
     return {
         'handovers': handovers(folder),
         'lines': lines(folder),
+        'parts': [{'case': case, 'count': n, **instructions_of_parts(folder, case, n)}
+                  for case in PLACES for n in COUNTS],
         'bandwidth': [dict(zip(('size', 'memcpy_ns', 'handover_ns'), map(int, row)))
                       for row in bandwidth],
         'reported': [dict(zip(('size', 'reported', 'bytes_out', 'ns'), map(int, row)))
@@ -142,6 +161,13 @@ def handover_table(found):
          'with threads', 'ns'),
         [(text, f'{cases[name]["system_calls"]:g}', f'{cases[name]["instructions"]:.0f}',
           *times(name)) for name, text in HANDOVER.items()])
+
+
+def part_table(found):
+    return table(
+        ('instructions of one part', 'made', 'attached', 'detached', 'freed'),
+        [(f'{PLACES[row["case"]]}, {row["count"]} parts', *(f'{row[step]:.0f}' for step in STEPS))
+         for row in found['parts']])
 
 
 def line_table(found):
@@ -194,6 +220,7 @@ def board_table(found):
 
 TABLES = {
     'handovers': handover_table,
+    'parts': part_table,
     'lines': line_table,
     'bandwidth': bandwidth_table,
     'reported': reported_table,

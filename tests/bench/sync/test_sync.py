@@ -63,6 +63,18 @@ def one_among_10000_parts_costs_at_most_twice_one_among_10():
     tap.check([f'{few}, {many}'] if many > 2 * few else [])
 
 
+def ten_times_the_parts_cost_at_most_half_more_each():
+    few, many = (sync.instructions_of_parts(sys.argv[1], 'in-place', n) for n in sync.COUNTS)
+    tap.check(f'{step}: {few[step]}, {many[step]}' for step in sync.STEPS
+              if not 0 < many[step] <= 1.5 * few[step])
+
+
+def ten_times_the_copied_parts_cost_at_most_half_more_each():
+    few, many = (sync.instructions_of_parts(sys.argv[1], 'copied', n) for n in sync.COUNTS)
+    tap.check(f'{step}: {few[step]}, {many[step]}' for step in sync.STEPS
+              if not 0 < many[step] <= 1.5 * few[step])
+
+
 CASES = (
     a_whole_buffer_costs_all_its_lines,
     a_part_costs_its_own_lines_where_ranges_are_synced,
@@ -70,6 +82,8 @@ CASES = (
     a_part_costs_its_own_lines_and_a_copy_where_only_all_is_synced,
     a_hand_over_that_needs_nothing_costs_few_instructions,
     one_among_10000_parts_costs_at_most_twice_one_among_10,
+    ten_times_the_parts_cost_at_most_half_more_each,
+    ten_times_the_copied_parts_cost_at_most_half_more_each,
 )
 
 if __name__ == '__main__':
