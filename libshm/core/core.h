@@ -18,11 +18,10 @@
 #include "ranges.h"
 #include "system.h"
 
-#define SHM__DEVICE_TAG  UINT64_C(0x6d6574616c646576)
-#define SHM__HANDLE_TAG  UINT64_C(0x6d6574616c73686d)
-#define SHM__POOL_TAG    UINT64_C(0x6d6574616c706f6c)
-#define SHM__DEAD_TAG    UINT64_C(0x6d6574616c646561)
-#define SHM__MAX_DEVICES 64
+#define SHM__DEVICE_TAG UINT64_C(0x6d6574616c646576)
+#define SHM__HANDLE_TAG UINT64_C(0x6d6574616c73686d)
+#define SHM__POOL_TAG   UINT64_C(0x6d6574616c706f6c)
+#define SHM__DEAD_TAG   UINT64_C(0x6d6574616c646561)
 
 /* In the order of struct metal_shm_stats. */
 enum shm__counter {
@@ -77,7 +76,7 @@ struct metal_device {
 	char name[128];
 	_Atomic uint32_t track; /* of the trace; 0: not looked up yet */
 	atomic_uint refs;       /* the program's, and one for each memory, view and pool */
-	atomic_bool closed;
+	atomic_uint closed;     /* a word: some processors exchange no bytes */
 	atomic_uint
 		pending; /* queued works, of all memories: without any it has no event to tell */
 	shm__mutex lock; /* the verdicts */

@@ -204,7 +204,7 @@ void metal_shm_device_close(struct metal_device *dev)
 {
 	if (!dev || shm__os_forked())
 		return;
-	if (shm__device_check(dev) || atomic_exchange(&dev->closed, true)) {
+	if (shm__device_check(dev) || atomic_exchange(&dev->closed, 1u)) {
 		shm__misuse("metal_shm_device_close", "not an open device");
 		return;
 	}

@@ -5,8 +5,6 @@
 
 #include "core.h"
 
-#define MAX_REASON 1024
-
 static shm__mutex log_lock = SHM__MUTEX_INITIALISER;
 static metal_shm_log_fn log_fn;
 static void *log_user;
@@ -26,7 +24,7 @@ const char *metal_shm_last_error(void)
 
 static int set_error(int error, const char *format, va_list arguments)
 {
-	char line[MAX_REASON];
+	char line[SHM__REASON_SIZE];
 	size_t size, i = 0;
 	char *text = shm__os_error_text(&size);
 

@@ -4,8 +4,6 @@
 
 #include "ranges.h"
 
-#include "system.h"
-
 static int compare(const struct shm__range *a, const struct shm__range *b)
 {
 	return (a->start > b->start) - (a->start < b->start);

@@ -13,12 +13,13 @@
 /* ordered trees: a header without code of its own, as free of a system as the core */
 #include <bsd/sys/tree.h>
 
+#include "system.h"
+
 struct metal_generic_shm;
 struct shm__root;
 
-#define SHM__HOLDERS 7  /* devices that may have the same bytes at a time */
-#define SHM__BUSY    4u /* beside a direction: it may act at any time, not only in queued work */
-#define SHM__INLINE  4  /* ranges that a memory has without asking for more records */
+#define SHM__BUSY   4u /* beside a direction: it may act at any time, not only in queued work */
+#define SHM__INLINE 4  /* ranges that a memory has without asking for more records */
 
 /* A range's flags. */
 #define SHM__OWNED     1u  /* the program may write: no holder since its last sync_for_cpu */

@@ -17,7 +17,7 @@ int shm__type_check(metal_shm_type type)
 {
 	if (type & ~(metal_shm_type)ALL_TYPES)
 		return shm__error(EINVAL, "unknown memory flags 0x%x",
-				  type & ~(metal_shm_type)ALL_TYPES);
+				  (unsigned)(type & ~(metal_shm_type)ALL_TYPES));
 	if ((type & METAL_SHM_CACHED) && (type & METAL_SHM_NOTCACHED))
 		return shm__error(EINVAL, "METAL_SHM_CACHED contradicts METAL_SHM_NOTCACHED");
 	return 0;

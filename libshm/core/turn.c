@@ -87,6 +87,11 @@ const struct shm__holder *shm__main_holder(const struct shm__range *range)
 	return holder;
 }
 
+static unsigned held_for_ms(const struct shm__holder *holder)
+{
+	return (unsigned)(shm__os_now_ms() - holder->since_ms);
+}
+
 /* Who has the bytes of a range, for a reason. Under the memory's lock. */
 int shm__error_held(const struct shm__root *root, const struct shm__range *range, int error,
 		    const char *what)
@@ -98,7 +103,7 @@ int shm__error_held(const struct shm__root *root, const struct shm__range *range
 				  range->end);
 	return shm__error(error, "%s%s has bytes %zu to %zu for %u ms", what,
 			  root->slots[holder->slot].dev->name, range->start, range->end,
-			  shm__os_now_ms() - holder->since_ms);
+			  held_for_ms(holder));
 }
 
 static int too_late(struct shm__root *root, const struct shm__turn *turn)
@@ -110,7 +115,7 @@ static int too_late(struct shm__root *root, const struct shm__turn *turn)
 		return 0;
 	return shm__error(ETIMEDOUT, "%s still has the buffer (bytes %zu to %zu, for %u ms)",
 			  root->slots[holder->slot].dev->name, range->start, range->end,
-			  shm__os_now_ms() - holder->since_ms);
+			  held_for_ms(holder));
 }
 
 /* A device that was given bytes until further notice is told that somebody waits for them. */

@@ -11,6 +11,8 @@
  *   bool shm__os_is_thread(shm__thread thread): whether it is the calling one
  *   uint32_t shm__os_now_ms(void): monotonic milliseconds that wrap around, of a clock that costs no
  *     system call and may be some coarser
+ *   SHM__MAX_DEVICES, SHM__HOLDERS: devices attached to one memory, and of these that may have the same
+ *     bytes at a time; SHM__REASON_SIZE: of a reason in words, which a stack has room for
  *   bool shm__os_forked(void): in a child of fork() of a process that had used the library
  *
  * barrier.h is the processor's, from libshm/processor, since a lock need not be a barrier (glibc's is none

@@ -22,8 +22,9 @@ def foreign_flags():
 
 def compile_alone(tree, compiler, arguments):
     adapters = lint.option('adapter')
-    headers = [header for header in tree.public_headers()
-               if header.startswith('libshm/') or header.split('/')[1] in adapters]
+    headers = tree.platform_headers() + [
+        header for header in tree.public_headers()
+        if header.startswith('libshm/') or header.split('/')[1] in adapters]
     folders = {header.rsplit('/shm/', 1)[0] for header in headers}
     flags = [f'-I{tree.path(folder)}' for folder in sorted(folders)] + foreign_flags()
 

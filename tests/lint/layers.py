@@ -87,7 +87,8 @@ def core_and_protocol_name_no_source_or_adapter(tree):
 
 
 def libshm_includes_no_adapter(tree):
-    own = {os.path.basename(header) for header in tree.public_headers('libshm')}
+    own = {os.path.basename(header)
+           for header in tree.public_headers('libshm') + tree.platform_headers()}
 
     def allowed(_, kind, header):
         if kind == '<' and FOREIGN.match(header):

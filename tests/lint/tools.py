@@ -17,6 +17,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 
 import tree as lint
 
@@ -54,7 +55,8 @@ def commands(tree):
                 full = os.path.normpath(os.path.join(entry['directory'], entry['file']))
                 name = os.path.relpath(full, tree.root)
                 if name.endswith('.c') and not name.startswith('..'):
-                    found[name] = entry['directory'], shlex.split(entry['command'])
+                    # a file of the core is compiled for firmware too, after
+                    found.setdefault(name, (entry['directory'], shlex.split(entry['command'])))
     return found
 
 
@@ -100,7 +102,7 @@ def clang_tidy_finds_nothing(tree):
         if mark and os.path.exists(mark):
             return []
         facts = [] if DEFINES.search(tree.text(name)) else [f'--extra-arg-before=-include{FACTS}']
-        status, output = run(tree, ['clang-tidy', '--quiet', '-p', build[0], *facts,
+        status, output = run(tree, ['clang-tidy', '--quiet', '-p', database, *facts,
                                     '--extra-arg=-Wno-unknown-warning-option', name])
         # The way there is long: "clang-tidy -p build/check FILE" shows it.
         errors = [place(line) for line in output.splitlines() if ' error: ' in line]
@@ -110,7 +112,12 @@ def clang_tidy_finds_nothing(tree):
                 pass
         return errors or ([output] if status else [])
 
-    return lint.parallel(findings, asked(sorted(found)))
+    # Each file once: of a second command for it clang-tidy 14 says things that aren't so.
+    with tempfile.TemporaryDirectory() as database:
+        with open(os.path.join(database, 'compile_commands.json'), 'w', encoding='utf-8') as file:
+            json.dump([{'directory': folder, 'file': tree.path(name), 'arguments': words}
+                       for name, (folder, words) in found.items()], file)
+        yield from lint.parallel(findings, asked(sorted(found)))
 
 
 def scripts(tree, *interpreters):

@@ -72,6 +72,11 @@ class Tree:
         return self.files(*[f'{folder}/include/shm/*.h' for folder in folders])
 
 
+    def platform_headers(self):
+        """Those of libshm on one system alone, which no library exports."""
+        return self.files('libshm/system/*/include/shm/*.h')
+
+
 class Function:
     """A function that a header declares."""
 

@@ -8,6 +8,10 @@
 #include <stdint.h>
 #include <time.h>
 
+#define SHM__MAX_DEVICES 64
+#define SHM__HOLDERS     7
+#define SHM__REASON_SIZE 1024
+
 typedef pthread_mutex_t shm__mutex;
 typedef pthread_t shm__thread;
 
