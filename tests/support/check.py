@@ -71,6 +71,7 @@ RUNS = [
         f'--suppressions={ROOT}/tests/support/valgrind.supp']),
     Run('guard', 'unit', env={'LIBSHM_GUARD': '1'}),
     Run('protocol'),
+    Run('firmware'),
     Run('samples'),
     Run('install'),
     Run('lint'),

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Builds of the tree for processors without an operating system, each in a folder of its own."""
+
+import os
+import subprocess
+
+
+class Broken(Exception):
+    """A build that failed; the text is its output."""
+
+
+def run(argv):
+    answer = subprocess.run(argv, check=False, text=True, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if answer.returncode:
+        lines = answer.stdout.splitlines()[-40:]
+        raise Broken('\n'.join([f'{" ".join(argv)}: status {answer.returncode}', *lines]))
+    return answer.stdout
+
+
+def build(root, folder, target, *options):
+    """Make it, or what has changed of it; libshm/system/generic/cross names the targets."""
+    if not os.path.exists(os.path.join(folder, 'build.ninja')):
+        cross = os.path.join(root, 'libshm', 'system', 'generic', 'cross', f'{target}.ini')
+        run(['meson', 'setup', folder, root, '--cross-file', cross, '-Dsystem=generic', *options])
+    run(['ninja', '-C', folder])
+    return folder
