@@ -13,8 +13,8 @@
 
 #include "module.h"
 
-#define MODULE "board_coprocessor"
-#define REMOTE "/sys/class/remoteproc/remoteproc0/"
+#define MODULE  "board_coprocessor"
+#define REMOTES "/sys/class/remoteproc"
 
 static void put(const char *path, const char *text)
 {
@@ -47,16 +47,55 @@ int coprocessor_unload(void)
 	return module_remove(MODULE);
 }
 
+/* A file of the remoteproc whose name is "board"; its number may be another each time. */
+static bool path_of(const char *file, char *ret_path, size_t size)
+{
+	DIR *folder = opendir(REMOTES);
+	const struct dirent *entry;
+	char path[300], name[32];
+	bool found = false;
+	FILE *from;
+
+	if (!folder)
+		return false;
+	while (!found && (entry = readdir(folder))) {
+		snprintf(path, sizeof(path), REMOTES "/%s/name", entry->d_name);
+		from = fopen(path, "re");
+		if (!from)
+			continue;
+		found = fscanf(from, "%31s", name) == 1 && !strcmp(name, "board");
+		fclose(from);
+		if (found)
+			snprintf(ret_path, size, REMOTES "/%s/%s", entry->d_name, file);
+	}
+	closedir(folder);
+	return found;
+}
+
+static int open_file(const char *file, int how)
+{
+	char path[400] = "no remoteproc";
+	int opened = -1;
+
+	if (path_of(file, path, sizeof(path)))
+		opened = open(path, how | O_CLOEXEC);
+	if (opened < 0)
+		fail_msg("%s: %s", path, strerror(errno));
+	return opened;
+}
+
+bool coprocessor_is_there(void)
+{
+	char path[400];
+
+	return path_of("name", path, sizeof(path));
+}
+
 int coprocessor_write(const char *file, const char *text)
 {
-	char path[128];
+	int to = open_file(file, O_WRONLY), error;
 	ssize_t done;
-	int to, error;
 
-	snprintf(path, sizeof(path), REMOTE "%s", file);
-	to = open(path, O_WRONLY | O_CLOEXEC);
-	if (to < 0)
-		fail_msg("%s: %s", path, strerror(errno));
 	done = write(to, text, strlen(text));
 	error = done < 0 ? -errno : 0;
 	close(to);
@@ -65,14 +104,9 @@ int coprocessor_write(const char *file, const char *text)
 
 void coprocessor_read(const char *file, char *ret_text, size_t size)
 {
-	char path[128];
+	int from = open_file(file, O_RDONLY);
 	ssize_t done;
-	int from;
 
-	snprintf(path, sizeof(path), REMOTE "%s", file);
-	from = open(path, O_RDONLY | O_CLOEXEC);
-	if (from < 0)
-		fail_msg("%s: %s", path, strerror(errno));
 	done = read(from, ret_text, size - 1);
 	close(from);
 	assert_true(done >= 0);

@@ -21,6 +21,9 @@ void coprocessor_load(const char *parameters);
 /** Unload it again, which stops the core. @return 0, or the negative errno of the refusal */
 int coprocessor_unload(void);
 
+/** Whether there is one. */
+bool coprocessor_is_there(void);
+
 /** Write into a file of the remoteproc in sysfs, as "start" into "state". @return 0 or -errno */
 int coprocessor_write(const char *file, const char *text);
 

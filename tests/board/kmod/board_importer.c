@@ -84,8 +84,7 @@ static void describe(const struct holder *holder, struct board_attachment *to)
 	to->bounced = 0;
 	to->size = 0;
 	to->address = sg_dma_address(holder->table->sgl);
-	for_each_sgtable_dma_sg(holder->table, piece, i)
-	{
+	for_each_sgtable_dma_sg(holder->table, piece, i) {
 		to->pieces++;
 		to->size += sg_dma_len(piece);
 		/* Without an IOMMU pieces correspond; the device has no other. */
@@ -100,8 +99,7 @@ static void *bytes_at(const struct holder *holder, loff_t place, size_t *ret_siz
 	struct scatterlist *piece;
 	int i;
 
-	for_each_sgtable_dma_sg(holder->table, piece, i)
-	{
+	for_each_sgtable_dma_sg(holder->table, piece, i) {
 		if (place < sg_dma_len(piece)) {
 			*ret_size = sg_dma_len(piece) - place;
 			return phys_to_virt(dma_to_phys(&device->dev, sg_dma_address(piece))) +
