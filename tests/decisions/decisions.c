@@ -201,8 +201,143 @@ static void print_ranged(void)
 	print_table(true, names, rows, 4);
 }
 
+/* ---- what a part's view stands for ---- */
+
+#define PAGE  4096u
+#define LINE  64u
+#define PARTS 5
+
+static const struct {
+	const char *text;
+	size_t offset, size;
+} parts[PARTS] = {
+	{ "the whole buffer", 0, 4 * PAGE },
+	{ "whole pages", PAGE, PAGE },
+	{ "from a page's start", PAGE, LINE },
+	{ "whole lines", LINE, LINE },
+	{ "any bytes", 1, 3 },
+};
+
+static const struct {
+	const char *text;
+	enum metal_shm_access access;
+	uint32_t flags;
+} users[] = {
+	{ "CPU kinds", METAL_SHM_ACCESS_CPU_KERNEL, 0 },
+	{ "CPU kinds that take no offset", METAL_SHM_ACCESS_CPU_KERNEL, METAL_SHM_NEEDS_WHOLE },
+	{ "DMA, unknown", METAL_SHM_ACCESS_DMA, 0 },
+	{ "DMA, unknown that take no offset", METAL_SHM_ACCESS_DMA, METAL_SHM_NEEDS_WHOLE },
+};
+
+#define USERS (sizeof(users) / sizeof(users[0]))
+
+static int sync_nothing(struct metal_device *dev, struct metal_shm_memory *memory,
+			const struct metal_shm_range *range, enum metal_shm_dir dir)
+{
+	(void)dev;
+	(void)memory;
+	(void)range;
+	(void)dir;
+	return 0;
+}
+
+static int window_nothing(struct metal_device *dev, struct metal_shm_memory *memory,
+			  const struct metal_shm_range *range, struct metal_shm_memory *ret_window)
+{
+	(void)dev;
+	(void)memory;
+	(void)range;
+	(void)ret_window;
+	return 0;
+}
+
+static const char *mode_name(struct shm__root *root, int part, size_t user,
+			     enum metal_shm_access access)
+{
+	static const char *const names[] = { [METAL_SHM_VIEW_IN_PLACE] = "in place",
+					     [METAL_SHM_VIEW_WINDOW] = "window",
+					     [METAL_SHM_VIEW_SHADOW] = "shadow" };
+	const struct metal_generic_shm shm = {
+		.root = root,
+		.offset = parts[part].offset,
+		.size = parts[part].size,
+	};
+	const struct metal_shm_constraints want = { .access = access, .flags = users[user].flags };
+	enum metal_shm_view_mode mode;
+	const char *why = NULL;
+
+	shm__choose_mode(&shm, &want, &mode, &why);
+	must(mode == METAL_SHM_VIEW_IN_PLACE || why, "what isn't in place has a reason");
+	return names[mode];
+}
+
+static void fill_modes(const char *row[USERS], struct shm__root *root, int part)
+{
+	for (size_t i = 0; i < USERS; i++) {
+		bool cpu = users[i].access == METAL_SHM_ACCESS_CPU_KERNEL;
+
+		row[i] = mode_name(root, part, i, users[i].access);
+		must(!strcmp(row[i],
+			     mode_name(root, part, i,
+				       cpu ? METAL_SHM_ACCESS_CPU_USER : METAL_SHM_ACCESS_UNKNOWN)),
+		     "kinds are alike");
+	}
+}
+
+/* Parts that are reached alike share a row. */
+static void print_modes_of(const char *text, const struct metal_shm_device_ops *ops, size_t granule)
+{
+	static struct shm__root root;
+	static struct metal_device src;
+	const char *rows[PARTS][USERS];
+	bool shown[PARTS] = { false };
+
+	src.ops = ops;
+	root.src = &src;
+	root.granule = granule;
+	root.size = root.memory.size = 4 * PAGE;
+	for (int part = 0; part < PARTS; part++)
+		fill_modes(rows[part], &root, part);
+	for (int part = 0; part < PARTS; part++) {
+		if (shown[part])
+			continue;
+		printf("| %s | %s", text, parts[part].text);
+		for (int other = part + 1; other < PARTS; other++) {
+			if (shown[other] ||
+			    memcmp(rows[part], rows[other], sizeof(rows[part])) != 0)
+				continue;
+			shown[other] = true;
+			printf("; %s", parts[other].text);
+		}
+		printf(" |");
+		for (size_t i = 0; i < USERS; i++)
+			printf(" %s |", rows[part][i]);
+		printf("\n");
+	}
+}
+
+static void print_modes(void)
+{
+	static const struct metal_shm_device_ops none = { 0 };
+	static const struct metal_shm_device_ops syncs = { .sync_for_cpu = sync_nothing };
+	static const struct metal_shm_device_ops windows = { .sync_for_cpu = sync_nothing,
+							     .window = window_nothing };
+
+	printf("| the source | the part |");
+	for (size_t i = 0; i < USERS; i++)
+		printf(" %s |", users[i].text);
+	printf("\n|---|---|---|---|---|---|\n");
+	print_modes_of("needs no syncs", &none, 0);
+	print_modes_of("syncs all", &syncs, 0);
+	print_modes_of("syncs lines", &syncs, LINE);
+	print_modes_of("gives windows", &windows, PAGE);
+}
+
 int main(void)
 {
+	printf("What a part's view stands for:\n\n");
+	print_modes();
+	printf("\n");
 	printf("Where the source can sync ranges, by itself or by windows:\n\n");
 	print_ranged();
 	printf("\nWhere it can only sync all of the memory:\n\n");
