@@ -82,5 +82,7 @@ int main(void)
 	measure("part", SIM_WHOLE, true, 0);
 	measure("part-ranged", SIM_RANGED, true, 0);
 	measure("part-ranged-skewed", SIM_RANGED, true, 30);
+	measure("part-window", SIM_WINDOWED, true, 0);
+	measure("part-window-skewed", SIM_WINDOWED, true, 30);
 	return 0;
 }

@@ -32,11 +32,13 @@ struct job {
 	int fd;                        /* START and END; or */
 	struct metal_generic_shm *shm; /* a hand-over and back */
 	struct metal_device *dev;
+	enum metal_shm_dir dir;
 	unsigned times_a_turn;
 	uint64_t *times;
 };
 
 static const size_t sizes[] = { PAGE, 16 * PAGE, 256 * PAGE, 4096 * PAGE, MEMORY };
+static const size_t parts[] = { PAGE, 16 * PAGE, 64 * PAGE, 256 * PAGE, 4096 * PAGE };
 static struct job jobs[CASES];
 static size_t count, rounds;
 
@@ -105,28 +107,58 @@ static void add_windows(void)
 	}
 }
 
-/* Through libshm: a part that is copied, and what needs nothing. */
+/* A part of a buffer that the program has mapped for writing. */
+static void add_part(const char *name, struct metal_generic_shm *whole, size_t size,
+		     struct metal_device *dev, enum metal_shm_dir dir,
+		     enum metal_shm_view_mode mode)
+{
+	/* what is twice as large begins twice as far in: they don't overlap */
+	struct metal_generic_shm *part = metal_shm_sub(whole, size, size, 0), *view;
+	struct job *job;
+
+	must(part != NULL, "sub");
+	view = metal_shm_attach(part, dev);
+	must(view && metal_shm_view_mode(view) == (int)mode, "attach");
+	job = add(name, size, 0);
+	job->shm = part;
+	job->dev = dev;
+	job->dir = dir;
+}
+
+static struct metal_generic_shm *mapped_memory(const char *source)
+{
+	struct metal_generic_shm *whole;
+	struct metal_device *src;
+
+	must(!metal_shm_device_open(source, &src), source);
+	whole = metal_shm_allocate(MEMORY, src, 0);
+	must(whole && metal_shm_map(whole, METAL_SHM_READ | METAL_SHM_WRITE), source);
+	return whole;
+}
+
+/* Through libshm: parts that are copied, parts by windows, and what needs nothing. */
 static void add_handovers(void)
 {
 	struct metal_device *dma = fake_importer_new("dma", METAL_SHM_ACCESS_DMA)->dev;
 	struct metal_device *cpu = fake_importer_new("cpu", METAL_SHM_ACCESS_CPU_KERNEL)->dev;
-	struct metal_generic_shm *whole, *part;
+	struct metal_generic_shm *whole = mapped_memory("heap:system");
+	struct metal_generic_shm *pages = mapped_memory("udmabuf");
 	struct metal_device *heap;
 	struct job *job;
 
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		add_part("copied", whole, parts[i], dma, METAL_SHM_DIR_DEV_R,
+			 METAL_SHM_VIEW_SHADOW);
+		add_part("by-window", pages, parts[i], dma, METAL_SHM_DIR_DEV_RW,
+			 METAL_SHM_VIEW_WINDOW);
+	}
 	must(!metal_shm_device_open("heap:system", &heap), "heap:system");
-	whole = metal_shm_allocate(MEMORY, heap, 0);
-	must(whole && metal_shm_map(whole, METAL_SHM_READ | METAL_SHM_WRITE), "allocate");
-	part = metal_shm_sub(whole, MEMORY / 2, PAGE, 0);
-	must(part && metal_shm_attach(part, dma), "attach");
-	job = add("copied", PAGE, 0);
-	job->shm = part;
-	job->dev = dma;
 	whole = metal_shm_allocate(MEMORY, heap, 0);
 	must(whole && metal_shm_attach(whole, cpu), "attach");
 	job = add("elided", MEMORY, 0);
 	job->shm = whole;
 	job->dev = cpu;
+	job->dir = METAL_SHM_DIR_DEV_R;
 }
 
 static void sync_fd(int fd, uint64_t flags)
@@ -149,9 +181,8 @@ static uint64_t run(const struct job *job, unsigned times)
 			sync_fd(job->fd, DMA_BUF_SYNC_END);
 			continue;
 		}
-		must(!metal_shm_sync_for_device(job->shm, job->dev, METAL_SHM_DIR_DEV_R),
-		     "sync_for_device");
-		must(!metal_shm_sync_for_cpu(job->shm, METAL_SHM_DIR_DEV_R), "sync_for_cpu");
+		must(!metal_shm_sync_for_device(job->shm, job->dev, job->dir), "sync_for_device");
+		must(!metal_shm_sync_for_cpu(job->shm, job->dir), "sync_for_cpu");
 	}
 	return now_ns() - begin;
 }

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Measure what hand-overs cost, here and on the board, and print the tables.
 
-    run.py BUILD [--json FILE] [--document FILE] [--plot FILE] [--from FILE]
+    run.py BUILD [--table NAME]... [--json FILE] [--document FILE] [--plot FILE] [--from FILE]
 
-BUILD is a build folder. --json keeps every figure, and --from takes them from there and measures nothing.
---document replaces the lines between "<!-- NAME -->" and "<!-- end of NAME -->" of a Markdown file, for
+BUILD is a build folder. --table measures and prints that one alone. --json keeps every figure, and --from
+takes them from there and measures nothing. --document replaces the lines between "<!-- NAME -->" and "<!-- end of NAME -->" of a Markdown file, for
 each table; --plot draws the board's figures as SVG, with matplotlib.
 """
 
@@ -42,7 +42,8 @@ def plot(found, path):
             ('udmabuf', 1, 'udmabuf, fresh pages', '^-'),
             ('whole', 1, 'udmabuf, scattered pages', 'v'),
             ('window', 1, 'udmabuf of 4 KiB of these', 'D'),
-            ('copied', 0, 'a part, copied and handed over', '*')):
+            ('by-window', 0, 'a part, by its window', 'P-'),
+            ('copied', 0, 'a part, copied and handed over', '*-')):
         points = sorted((row['size'], row['ns'] / base) for row in found['board']
                         if row['memory'] == memory and row['attachments'] == attachments)
         axes.plot(*zip(*points), style, label=label)
@@ -58,12 +59,13 @@ def plot(found, path):
                               *(line.rstrip() for line in rest.split('\n')))))
 
 
-def measured(build):
+def measured(build, tables):
     folder = os.path.join(build, 'tests', 'bench', 'sync')
-    print('sync: here, two minutes', file=sys.stderr)
-    found = sync.measure(folder)
-    print('sync: on the board, counting instructions', file=sys.stderr)
-    found['board'] = bench.on_board(__file__, folder, '--icount')
+    print('sync: here, two minutes for all', file=sys.stderr)
+    found = {name: measure(folder) for name, measure in sync.HERE.items() if name in tables}
+    if sync.BOARD in tables:
+        print('sync: on the board, counting instructions', file=sys.stderr)
+        found['board'] = bench.on_board(__file__, folder, '--icount')
     return found
 
 
@@ -75,17 +77,19 @@ def main():
     parser.add_argument('build')
     for name in ('--json', '--document', '--plot', '--from'):
         parser.add_argument(name)
+    parser.add_argument('--table', action='append', choices=sync.TABLES)
     options = vars(parser.parse_args())
+    tables = options['table'] or list(sync.TABLES)
     if options['from']:
         with open(options['from'], encoding='utf-8') as file:
             found = json.load(file)
     else:
-        found = measured(os.path.realpath(options['build']))
+        found = measured(os.path.realpath(options['build']), tables)
     if options['json']:
         with open(options['json'], 'w', encoding='utf-8') as file:
             json.dump(found, file, indent=1)
-    for name, make in sync.TABLES.items():
-        text = make(found)
+    for name in tables:
+        text = sync.TABLES[name](found)
         print(text, end='\n\n')
         if options['document']:
             bench.write_into(options['document'], name, f'end of {name}', text)

@@ -42,6 +42,8 @@ LINES = {
     'whole-ranged-skewed': 'the same, not at a line\'s start',
     'part-ranged': 'a part, of memory that can be synced by ranges',
     'part-ranged-skewed': 'the same, not at a line\'s start',
+    'part-window': 'a part, of memory that gives windows',
+    'part-window-skewed': 'the same, not at a page\'s start',
 }
 
 
@@ -115,20 +117,24 @@ def handovers(folder):
     return found
 
 
-def measure(folder):
-    """What needs no board."""
-    bandwidth = rows(folder, 'copy', 'bandwidth', 201, *SIZES)
-    reported = rows(folder, 'copy', 'reported', 51, *REPORTED)
-    return {
-        'handovers': handovers(folder),
-        'lines': lines(folder),
-        'parts': [{'case': case, 'count': n, **instructions_of_parts(folder, case, n)}
-                  for case in PLACES for n in COUNTS],
-        'bandwidth': [dict(zip(('size', 'memcpy_ns', 'handover_ns'), map(int, row)))
-                      for row in bandwidth],
-        'reported': [dict(zip(('size', 'reported', 'bytes_out', 'ns'), map(int, row)))
-                     for row in reported],
-    }
+def parts(folder):
+    return [{'case': case, 'count': n, **instructions_of_parts(folder, case, n)}
+            for case in PLACES for n in COUNTS]
+
+
+def bandwidth(folder):
+    return [dict(zip(('size', 'memcpy_ns', 'handover_ns'), map(int, row)))
+            for row in rows(folder, 'copy', 'bandwidth', 201, *SIZES)]
+
+
+def reported(folder):
+    return [dict(zip(('size', 'reported', 'bytes_out', 'ns'), map(int, row)))
+            for row in rows(folder, 'copy', 'reported', 51, *REPORTED)]
+
+
+# What needs no board, by the table that shows it.
+HERE = {'handovers': handovers, 'parts': parts, 'lines': lines, 'bandwidth': bandwidth,
+        'reported': reported}
 
 
 def measure_board(folder):
@@ -205,6 +211,7 @@ def board_table(found):
              'udmabuf': '…, udmabuf', 'whole': '…, a udmabuf of all of 64 MiB',
              'window': '…, a udmabuf of 4 KiB of them',
              'copied': 'a part of heap:system, copied and handed over',
+             'by-window': 'a part of udmabuf, END and START by its window',
              'elided': 'a hand-over and back that needs nothing'}
 
     def cell(memory, size, attachments):
@@ -218,11 +225,12 @@ def board_table(found):
     return table(('on the board', 'bytes', 'no attachment', '1', '2'), body)
 
 
+BOARD = 'board sync'
 TABLES = {
     'handovers': handover_table,
     'parts': part_table,
     'lines': line_table,
     'bandwidth': bandwidth_table,
     'reported': reported_table,
-    'board sync': board_table,
+    BOARD: board_table,
 }

@@ -53,6 +53,11 @@ def a_part_costs_its_own_lines_and_a_copy_where_only_all_is_synced():
     expect('part', PART, PART, 2 * 4096)
 
 
+def a_part_costs_its_own_lines_by_a_window():
+    expect('part-window', PART, PART, 0)
+    expect('part-window-skewed', PART, PART, 2 * 4096)
+
+
 def a_hand_over_that_needs_nothing_costs_few_instructions():
     tap.check(f'{case}: {instructions(case)}' for case in sync.WHOLE
               if not 0 < instructions(case) <= MOST_INSTRUCTIONS)
@@ -80,6 +85,7 @@ CASES = (
     a_part_costs_its_own_lines_where_ranges_are_synced,
     what_was_reported_costs_its_own_lines_where_ranges_are_synced,
     a_part_costs_its_own_lines_and_a_copy_where_only_all_is_synced,
+    a_part_costs_its_own_lines_by_a_window,
     a_hand_over_that_needs_nothing_costs_few_instructions,
     one_among_10000_parts_costs_at_most_twice_one_among_10,
     ten_times_the_parts_cost_at_most_half_more_each,
