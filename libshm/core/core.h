@@ -167,6 +167,7 @@ struct shm__root {
 	int prot;                 /* of the mapping */
 	bool read_only;           /* imported so: devices may not write it either */
 	bool freed;               /* counted as deferred */
+	uint32_t freed_ms;        /* since when: shm__os_now_ms() */
 	bool idle;                /* in its pool */
 	bool unguarded;           /* the program wants no guard, whatever the environment says */
 
@@ -199,6 +200,7 @@ int shm__error(int error, const char *format, ...) __attribute__((format(printf,
 void shm__log(enum metal_shm_log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 bool shm__logs(enum metal_shm_log_level level);
+void shm__log_at_end(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void shm__misuse(const char *call, const char *what);
 int shm__refuse_fork(void);
 
@@ -233,6 +235,7 @@ void shm__quarantine(void *memory);
 extern shm__mutex shm__registry;
 int shm__root_create(struct metal_device *src, const struct metal_shm_memory *memory, size_t size,
 		     struct metal_generic_shm **ret_shm);
+void shm__try_roots(void (*each)(struct shm__root *root));
 struct metal_generic_shm *shm__root_find(const struct shm__identity *identity, const char *name);
 void shm__root_put(struct shm__root *root);
 int shm__require(const struct metal_shm_properties *have, metal_shm_type type, const char *name,
@@ -317,6 +320,9 @@ bool shm__in_shadows(struct shm__root *root, size_t start, size_t end,
 int shm__shadows_home(struct shm__root *root, size_t start, size_t end,
 		      const struct metal_generic_shm *but);
 void shm__shadow_leave(struct metal_generic_shm *view);
+
+/* held.c */
+void shm__tell_held(void);
 
 /* map.c */
 int shm__map_locked(struct shm__root *root, int prot);

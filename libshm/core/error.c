@@ -9,6 +9,7 @@ static shm__mutex log_lock = SHM__MUTEX_INITIALISER;
 static metal_shm_log_fn log_fn;
 static void *log_user;
 static atomic_int log_level;
+static bool at_exit;
 
 const char *metal_shm_version(void)
 {
@@ -65,6 +66,9 @@ void metal_shm_set_log(metal_shm_log_fn fn, void *user, enum metal_shm_log_level
 	log_fn = fn;
 	log_user = user;
 	atomic_store(&log_level, fn ? (int)level : 0);
+	/* what the hook needs was made before, so that the program ends it after */
+	if (SHM__TELLS_HELD && fn && !at_exit)
+		at_exit = !shm__os_at_exit(shm__tell_held);
 	shm__mutex_unlock(&log_lock);
 }
 
@@ -86,6 +90,22 @@ void shm__log(enum metal_shm_log_level level, const char *format, ...)
 	shm__mutex_lock(&log_lock);
 	if (log_fn)
 		log_fn(log_user, level, line);
+	shm__mutex_unlock(&log_lock);
+}
+
+/* An error, but without waiting: the program may have ended inside the hook. */
+void shm__log_at_end(const char *format, ...)
+{
+	char line[512];
+	va_list arguments;
+
+	if (!shm__mutex_trylock(&log_lock))
+		return;
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	if (log_fn && shm__logs(METAL_SHM_LOG_ERROR))
+		log_fn(log_user, METAL_SHM_LOG_ERROR, line);
 	shm__mutex_unlock(&log_lock);
 }
 

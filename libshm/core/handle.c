@@ -216,6 +216,7 @@ void metal_shm_free(struct metal_generic_shm *src_shm, struct metal_device *src_
 		end = ends(src_shm);
 		if (!end && !root->pool && src_shm->kind == SHM__BUFFER) {
 			root->freed = true;
+			root->freed_ms = shm__os_now_ms();
 			shm__count(root, root->src, SHM__DEFERRED, 1);
 		}
 	}

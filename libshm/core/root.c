@@ -174,6 +174,20 @@ struct metal_generic_shm *shm__root_find(const struct shm__identity *identity, c
 	return shm;
 }
 
+/* Under their locks, but for those that somebody has locked. */
+void shm__try_roots(void (*each)(struct shm__root *root))
+{
+	if (!shm__mutex_trylock(&shm__registry))
+		return;
+	for (struct shm__root *root = roots; root; root = root->next) {
+		if (!shm__mutex_trylock(&root->lock))
+			continue;
+		each(root);
+		shm__mutex_unlock(&root->lock);
+	}
+	shm__mutex_unlock(&shm__registry);
+}
+
 static void destroy(struct shm__root *root)
 {
 	const struct metal_shm_device_ops *ops = root->src->ops;

@@ -44,6 +44,9 @@ void shm__os_free(void *memory);
 void shm__mutex_init(shm__mutex *mutex);
 void shm__mutex_destroy(shm__mutex *mutex);
 
+/* Call it when the program ends by itself. 0, or not 0 without memory for that. */
+int shm__os_at_exit(void (*function)(void));
+
 /* Monotonic nanoseconds. */
 int64_t shm__os_now_ns(void);
 

@@ -27,6 +27,12 @@ typedef void (*metal_shm_log_fn)(void *user, enum metal_shm_log_level level, con
 /**
  * Receive the library's log lines. Without a hook there are none.
  *
+ * In debug builds (every build type but release) a program that ends by itself gets a line, an error, for
+ * each memory that a device has then, or that it freed while parts or views of it are in use: with the
+ * holder and since when. These come when what was registered by atexit() after the first hook has run, so
+ * a hook must last as long, or be removed. A forked child gets none, nor does one learn of memory that
+ * another thread is just working on.
+ *
  * @param fn     the hook, or NULL to remove it
  * @param user   passed to it
  * @param level  lines above this level are not made

@@ -62,6 +62,11 @@ void shm__mutex_destroy(shm__mutex *mutex)
 	pthread_mutex_destroy(mutex);
 }
 
+int shm__os_at_exit(void (*function)(void))
+{
+	return atexit(function);
+}
+
 int64_t shm__os_now_ns(void)
 {
 	struct timespec now;
