@@ -6,9 +6,11 @@
 #ifndef COPROCESSOR_H
 #define COPROCESSOR_H
 
-/* The carveout, as this side's physical address; "board" keeps the kernel out of it. */
+/* The carveout, as this side's physical address; "board" keeps the kernel out of it and what follows it. */
 #define COPROCESSOR_BASE 0x30000000
 #define COPROCESSOR_SIZE 0x01000000
+#define ASIDE_BASE       0x31000000 /* memory for nobody in particular */
+#define ASIDE_SIZE       0x00800000
 /* What the coprocessor adds to a physical address to reach it. */
 #define COPROCESSOR_OFFSET 0x80000000
 
@@ -19,7 +21,7 @@
 #define COPROCESSOR_VRING_SIZE    0x010000
 #define COPROCESSOR_CONTROL       0x200000
 #define COPROCESSOR_CONTROL_SIZE  0x001000
-#define COPROCESSOR_SHARED        0x800000 /* for programs: what a board's designer would set aside */
+#define COPROCESSOR_SHARED        0x800000 /* for programs; the resource table names it "shared" */
 #define COPROCESSOR_SHARED_SIZE   0x800000
 
 /* Offsets in the control block, and their values. */

@@ -14,19 +14,31 @@
 
 #include "shm_test.h"
 
-/* Its descriptor, for O_RDWR, O_RDONLY or O_WRONLY. */
-static inline int heap_memory(const char *heap, size_t size, unsigned access)
+/* Its descriptor, for O_RDWR, O_RDONLY or O_WRONLY, or -errno; from any node that speaks as heaps do. */
+static inline int heap_memory_at(const char *node, size_t size, unsigned access)
 {
 	struct dma_heap_allocation_data data = { .len = size, .fd_flags = access | O_CLOEXEC };
+	int device = open(node, O_RDWR | O_CLOEXEC), error = 0;
+
+	if (device < 0)
+		return -errno;
+	if (ioctl(device, DMA_HEAP_IOCTL_ALLOC, &data))
+		error = -errno;
+	close(device);
+	return error ? error : (int)data.fd;
+}
+
+/* The same from a heap, which has it. */
+static inline int heap_memory(const char *heap, size_t size, unsigned access)
+{
 	char path[64];
-	int device;
+	int memory;
 
 	snprintf(path, sizeof(path), "/dev/dma_heap/%s", heap);
-	device = open(path, O_RDWR | O_CLOEXEC);
-	if (device < 0 || ioctl(device, DMA_HEAP_IOCTL_ALLOC, &data))
-		fail_msg("%s: %s", path, strerror(errno));
-	close(device);
-	return (int)data.fd;
+	memory = heap_memory_at(path, size, access);
+	if (memory < 0)
+		fail_msg("%s: %s", path, strerror(-memory));
+	return memory;
 }
 
 #endif

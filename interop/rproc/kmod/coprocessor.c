@@ -8,11 +8,10 @@
  */
 #include <linux/device.h>
 #include <linux/module.h>
-#include <linux/pci.h>
-#include <linux/platform_device.h>
 #include <linux/slab.h>
 
 #include "importer.h"
+#include "remoteproc_find.h"
 
 static uint limit_mb = 512;
 module_param(limit_mb, uint, 0644);
@@ -34,58 +33,15 @@ u64 coprocessor_limit(void)
 	return (u64)READ_ONCE(limit_mb) << 20;
 }
 
-/* ---- a remoteproc by its name ---------------------------------------------------------------------------- */
-
-struct search {
-	const char *name;
-	struct device *probe;
-	struct rproc *found;
-};
-
-/*
- * remoteproc has no look-up by name, and its class isn't exported. What is: rproc_get_by_child(), which knows
- * its devices from others. So a child is made up whose parent is the candidate.
- */
-static int is_searched(struct device *candidate, void *data)
-{
-	struct search *search = data;
-	struct rproc *rproc;
-
-	search->probe->parent = candidate;
-	rproc = rproc_get_by_child(search->probe);
-	if (!rproc || &rproc->dev != candidate)
-		return 0;
-	if (strcmp(search->name, dev_name(candidate)) && strcmp(search->name, rproc->name))
-		return 0;
-	get_device(candidate);
-	search->found = rproc;
-	return 1;
-}
-
-static int has_searched(struct device *parent, void *data)
-{
-	return device_for_each_child(parent, data, is_searched);
-}
-
 struct coprocessor *coprocessor_find(const char *name)
 {
-	struct search search = { .name = name };
+	struct rproc *rproc = remoteproc_find(name);
 	struct coprocessor *coprocessor;
 
-	search.probe = kzalloc(sizeof(*search.probe), GFP_KERNEL);
-	if (!search.probe)
-		return ERR_PTR(-ENOMEM);
-	/* Every driver in the kernel is a platform driver; boards on a bus of cards have PCI. */
-	bus_for_each_dev(&platform_bus_type, NULL, &search, has_searched);
-#ifdef CONFIG_PCI
-	if (!search.found)
-		bus_for_each_dev(&pci_bus_type, NULL, &search, has_searched);
-#endif
-	kfree(search.probe);
-	if (!search.found)
-		return ERR_PTR(-ENODEV);
-	coprocessor = coprocessor_get(search.found);
-	put_device(&search.found->dev);
+	if (IS_ERR(rproc))
+		return ERR_CAST(rproc);
+	coprocessor = coprocessor_get(rproc);
+	put_device(&rproc->dev);
 	return coprocessor;
 }
 

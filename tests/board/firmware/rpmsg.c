@@ -11,6 +11,7 @@
 #define ADDRESS_ANY 0xffffffffu
 
 enum {
+	RSC_CARVEOUT = 0,
 	RSC_VDEV = 3,
 	VIRTIO_ID_RPMSG = 7,
 	VIRTIO_RPMSG_F_NS = 1, /* bit 0 */
@@ -27,10 +28,14 @@ struct vring_resource {
 };
 
 struct table {
-	uint32_t version, entries, reserved[2], offset[1];
+	uint32_t version, entries, reserved[2], offset[2];
 	uint32_t type, id, notify, features, host_features, config_size;
 	uint8_t status, vrings, padding[2];
 	struct vring_resource vring[2];
+	struct {
+		uint32_t type, address, physical, length, flags, reserved;
+		char name[32];
+	} shared;
 };
 
 struct descriptor {
@@ -72,14 +77,18 @@ struct announcement {
 /* The loader fills in the rings' addresses; the host's driver sets status when it is ready. */
 __attribute__((section(".resource_table"), used)) static volatile struct table table = {
 	.version = 1,
-	.entries = 1,
-	.offset = { offsetof(struct table, type) },
+	.entries = 2,
+	.offset = { offsetof(struct table, type), offsetof(struct table, shared) },
 	.type = RSC_VDEV,
 	.id = VIRTIO_ID_RPMSG,
 	.features = VIRTIO_RPMSG_F_NS,
 	.vrings = 2,
 	.vring = { { ADDRESS_ANY, RING_ALIGN, RING_SIZE, 0, 0 },
 		   { ADDRESS_ANY, RING_ALIGN, RING_SIZE, 1, 0 } },
+	.shared = { .type = RSC_CARVEOUT,
+		    .address = COPROCESSOR_BASE + COPROCESSOR_OFFSET + COPROCESSOR_SHARED,
+		    .length = COPROCESSOR_SHARED_SIZE,
+		    .name = "shared" },
 };
 
 static struct ring rings[2];

@@ -124,6 +124,8 @@ static int core_prepare(struct rproc *rproc)
 		error = add_carveout(core, "vdev0vring1",
 				     COPROCESSOR_VRING + COPROCESSOR_VRING_SIZE,
 				     COPROCESSOR_VRING_SIZE);
+	if (!error)
+		error = add_carveout(core, "shared", COPROCESSOR_SHARED, COPROCESSOR_SHARED_SIZE);
 	return error;
 }
 
