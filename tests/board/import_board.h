@@ -14,17 +14,24 @@
 #include "shm_test.h"
 #include "uapi/shm_importer.h"
 
-/* A descriptor that is bound to the board's coprocessor; the module is loaded if it was not. */
-static inline int import_open(void)
+/* A descriptor that is bound to a remoteproc; the module is loaded if it was not. */
+static inline int import_open_of(const char *name)
 {
-	struct shm_import_bind bind = { .name = "board" };
+	struct shm_import_bind bind = { 0 };
 	int importer;
 
+	strncpy(bind.name, name, sizeof(bind.name) - 1);
 	module_load("shm_importer", "");
 	importer = open(SHM_IMPORTER_NODE, O_RDWR | O_CLOEXEC);
 	if (importer < 0 || ioctl(importer, SHM_IMPORT_BIND, &bind))
 		fail_msg(SHM_IMPORTER_NODE ": %s", strerror(errno));
 	return importer;
+}
+
+/* To the board's coprocessor. */
+static inline int import_open(void)
+{
+	return import_open_of("board");
 }
 
 /* 0 or -errno. */

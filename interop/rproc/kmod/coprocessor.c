@@ -7,6 +7,7 @@
  * as after it was only left alone (rproc_detach()). Which it was is told by rproc->state, later.
  */
 #include <linux/device.h>
+#include <linux/dma-mapping.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
@@ -185,9 +186,10 @@ static void read_window(struct coprocessor *coprocessor)
 		if (strncmp(iova[i], name, length) || iova[i][length] != ':')
 			continue;
 		if (sscanf(iova[i] + length + 1, "%lli+%lli", &start, &size) != 2 || !size ||
-		    start + size < start || !PAGE_ALIGNED(start | size)) {
-			dev_warn(&coprocessor->rproc->dev, "iova=%s: no window of whole pages\n",
-				 iova[i]);
+		    start + size < start || !PAGE_ALIGNED(start | size) ||
+		    start + size - 1 > dma_get_mask(coprocessor->parent)) {
+			dev_warn(&coprocessor->rproc->dev,
+				 "iova=%s: no window of whole pages that it reaches\n", iova[i]);
 			continue;
 		}
 		coprocessor->window = start;
