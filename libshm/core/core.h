@@ -177,6 +177,7 @@ struct shm__root {
 	struct shm__window_tree windows;
 	struct metal_generic_shm *recent; /* of these, the one found last */
 	struct metal_generic_shm *ended;  /* that whoever has attach_lock ends before it lets go */
+	struct metal_generic_shm *orphans; /* see orphan.c */
 	struct shm__waiter *waiters;
 	struct shm__fence *kept; /* imported ones: see fence.c */
 	struct shm__ranges ranges;
@@ -320,6 +321,12 @@ bool shm__in_shadows(struct shm__root *root, size_t start, size_t end,
 int shm__shadows_home(struct shm__root *root, size_t start, size_t end,
 		      const struct metal_generic_shm *but);
 void shm__shadow_leave(struct metal_generic_shm *view);
+void shm__shadow_gone(struct shm__root *root);
+
+/* orphan.c */
+int shm__orphan(struct metal_generic_shm *view);
+struct metal_generic_shm *shm__orphans_take(struct shm__root *root, bool all);
+void shm__orphans_free(struct metal_generic_shm *list);
 
 /* held.c */
 void shm__tell_held(void);

@@ -192,6 +192,7 @@ static void destroy(struct shm__root *root)
 {
 	const struct metal_shm_device_ops *ops = root->src->ops;
 
+	shm__orphans_free(shm__orphans_take(root, true));
 	shm__guard_end(root);
 	if (root->address)
 		ops->unmap(root->src, &root->memory, root->address, root->memory.size);

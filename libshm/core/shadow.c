@@ -294,10 +294,13 @@ static int bring_back(struct metal_generic_shm *view, struct shm__range *range)
 	return error ? error : bring_home(root, range, view->offset, view->offset + view->size);
 }
 
-static void forget_changes(struct shm__root *root)
+/* One shadow less: with the last one there is nobody to hear of changes. */
+void shm__shadow_gone(struct shm__root *root)
 {
 	size_t start = root->changed_start, end = root->changed_end;
 
+	if (--root->shadows)
+		return;
 	root->unusual &= ~SHM__SHADOWS;
 	if (start == end)
 		return;
@@ -307,7 +310,10 @@ static void forget_changes(struct shm__root *root)
 	shm__ranges_join(&root->ranges, start, end);
 }
 
-/* The view ends: what only its shadow has comes back, or its loss is the next owner's to hear. */
+/*
+ * The view ends: what only its shadow has comes back, at once or when a neighbour allows it, or its loss
+ * is the next owner's to hear.
+ */
 void shm__shadow_leave(struct metal_generic_shm *view)
 {
 	struct shm__root *root = view->root;
@@ -318,7 +324,7 @@ void shm__shadow_leave(struct metal_generic_shm *view)
 	SHM__EACH_RANGE(range, &root->ranges, start, end) {
 		int lost = range->newest == view ? bring_back(view, range) : 0;
 
-		if (!lost)
+		if (!lost || !shm__orphan(view))
 			continue;
 		error = lost;
 		range->newest = NULL;
@@ -331,7 +337,6 @@ void shm__shadow_leave(struct metal_generic_shm *view)
 		shm__log(METAL_SHM_LOG_ERROR, "detach from %s: a part's bytes are lost: %s",
 			 view->dev->name, metal_shm_last_error());
 	}
-	if (!--root->shadows)
-		forget_changes(root);
+	shm__shadow_gone(root);
 	shm__ranges_join(&root->ranges, start, end);
 }

@@ -227,7 +227,7 @@ static void end_view(struct metal_generic_shm *view)
  */
 void shm__attach_unlock(struct shm__root *root)
 {
-	struct metal_generic_shm *view, *gone = NULL;
+	struct metal_generic_shm *view, *gone = NULL, *orphans;
 
 	shm__mutex_lock(&root->lock);
 	while ((view = root->ended) != NULL) {
@@ -236,8 +236,10 @@ void shm__attach_unlock(struct shm__root *root)
 		view->next = gone;
 		gone = view;
 	}
+	orphans = shm__orphans_take(root, false);
 	shm__mutex_unlock(&root->attach_lock);
 	shm__mutex_unlock(&root->lock);
+	shm__orphans_free(orphans);
 	while ((view = gone) != NULL) {
 		struct metal_device *dev = view->dev;
 

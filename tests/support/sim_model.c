@@ -106,7 +106,7 @@ void sim_model_take(struct sim_model *model, size_t offset, size_t size, enum me
 void sim_model_settle(struct sim_model *model, size_t offset, size_t size, int error, bool reader)
 {
 	for (size_t i = offset; i < offset + size; i++) {
-		if (!(model->fate[i] & (SIM_TOLD | SIM_FAILED)))
+		if (!(model->fate[i] & SIM_FAILED))
 			continue;
 		model->fate[i] &= SIM_UNKNOWN;
 		if (error || !reader)
@@ -128,18 +128,15 @@ void sim_model_fail(struct sim_model *model, size_t offset, size_t size)
 		model->fate[i] |= SIM_FAILED;
 }
 
-void sim_model_drop(struct sim_model *model, unsigned view, bool losing)
+void sim_model_drop(struct sim_model *model, unsigned view)
 {
 	const uint32_t self = UINT32_C(1) << view;
 
 	for (size_t i = 0; i < model->size; i++) {
 		model->reads[i] &= ~self;
 		model->writes[i] &= ~self;
-		if (model->newest[i] != view)
-			continue;
-		model->newest[i] = SIM_VIEWS;
-		if (losing)
-			model->fate[i] |= SIM_TOLD;
+		if (model->newest[i] == view)
+			model->newest[i] = SIM_VIEWS;
 	}
 	model->shadows &= ~self;
 }

@@ -14,8 +14,7 @@
 
 /** What else is to be known of a byte: bits. */
 #define SIM_UNKNOWN 1u /**< it was lost, and not written since */
-#define SIM_TOLD    2u /**< it is as it was, or whoever would read it next is told that it is lost */
-#define SIM_FAILED  4u /**< its holder failed: whoever would read it next is told */
+#define SIM_FAILED  2u /**< its holder failed: whoever would read it next is told */
 
 struct sim_model {
 	size_t size;
@@ -68,7 +67,7 @@ int sim_model_may_take(const struct sim_model *model, size_t offset, size_t size
  */
 void sim_model_settle(struct sim_model *model, size_t offset, size_t size, int error, bool reader);
 
-/** Whether some bytes are so: SIM_UNKNOWN, SIM_TOLD or SIM_FAILED. */
+/** Whether some bytes are so: SIM_UNKNOWN or SIM_FAILED. */
 bool sim_model_are(const struct sim_model *model, size_t offset, size_t size, unsigned fate);
 
 /** A holder failed. */
@@ -79,9 +78,8 @@ void sim_model_fail(struct sim_model *model, size_t offset, size_t size);
  *
  * @param model   the model
  * @param view    the view
- * @param losing  what only its shadow has may be lost
  */
-void sim_model_drop(struct sim_model *model, unsigned view, bool losing);
+void sim_model_drop(struct sim_model *model, unsigned view);
 
 /** Put down what was written: the bytes are known. */
 void sim_model_write(struct sim_model *model, size_t offset, const void *bytes, size_t n);

@@ -32,9 +32,7 @@ static bool passes(struct sim_world *world, const char *call, int is, int must_b
 		world->outcome.tally.refused[handle->root->kind]++;
 		return false;
 	}
-	if (!must_be && reader &&
-	    (sim_model_are(model, handle->offset, handle->size, SIM_FAILED) ||
-	     (is == -EIO && sim_model_are(model, handle->offset, handle->size, SIM_TOLD))))
+	if (!must_be && reader && sim_model_are(model, handle->offset, handle->size, SIM_FAILED))
 		must_be = -EIO;
 	answers(world, call, is, must_be);
 	if (!is || is == -EIO)
@@ -236,8 +234,7 @@ static void view_put(struct sim_world *world, unsigned index)
 
 	if (view->count || view->pending)
 		return;
-	sim_model_drop(view->root->model, index,
-		       sim_world_stands_in_the_way(world, view->root, view->offset, view->size));
+	sim_model_drop(view->root->model, index);
 	root_put(view->root);
 	*view = (struct sim_view){ 0 };
 }

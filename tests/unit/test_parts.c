@@ -1,104 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Parts: each with its own owner, and copied where their device can't work on them in place. */
-#include <errno.h>
-#include <string.h>
+#include "parts_bench.h"
 
-#include <shm/observe.h>
-
-#include "fake.h"
-#include "shm_test.h"
-
-#define R  METAL_SHM_DIR_DEV_R
-#define W  METAL_SHM_DIR_DEV_W
-#define RW METAL_SHM_DIR_DEV_RW
-
-#define SIZE  65536
-#define RDWR  (METAL_SHM_READ | METAL_SHM_WRITE)
 #define PARTS 4
-
-struct bench {
-	struct fake_source *source;
-	struct fake_importer *dma, *dma2, *cpu;
-	struct metal_generic_shm *shm;
-	char *bytes; /* of shm, mapped for writing */
-};
-
-static int set_up_with(void **state, uint64_t granule)
-{
-	struct bench *b = test_calloc(1, sizeof(*b));
-
-	b->source = fake_source_new("src", true);
-	b->source->properties.sync_granule = granule;
-	b->dma = fake_importer_new("dma", METAL_SHM_ACCESS_DMA);
-	b->dma2 = fake_importer_new("dma2", METAL_SHM_ACCESS_DMA);
-	b->cpu = fake_importer_new("cpu", METAL_SHM_ACCESS_CPU_KERNEL);
-	b->shm = fake_buffer(b->source, SIZE);
-	b->bytes = metal_shm_map(b->shm, RDWR);
-	assert_non_null(b->bytes);
-	b->source->log[0] = '\0';
-	*state = b;
-	return 0;
-}
-
-static int set_up(void **state)
-{
-	return set_up_with(state, 0);
-}
-
-static int set_up_ranged(void **state)
-{
-	return set_up_with(state, 64);
-}
-
-static int set_up_coherent(void **state)
-{
-	struct bench *b;
-
-	set_up_with(state, 0);
-	b = *state;
-	metal_shm_free(b->shm, NULL);
-	b->source->properties.coherent = METAL_SHM_YES;
-	b->shm = fake_buffer(b->source, SIZE);
-	b->bytes = metal_shm_map(b->shm, RDWR);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct bench *b = *state;
-
-	metal_shm_free(b->shm, NULL);
-	fake_importer_end(b->dma);
-	fake_importer_end(b->dma2);
-	fake_importer_end(b->cpu);
-	fake_source_end(b->source);
-	test_free(b);
-	return 0;
-}
-
-static struct metal_generic_shm *part_of(struct bench *b, size_t offset, size_t size,
-					 struct fake_importer *importer)
-{
-	struct metal_generic_shm *part = metal_shm_sub(b->shm, offset, size, 0);
-
-	assert_non_null(part);
-	assert_non_null(metal_shm_attach(part, importer->dev));
-	return part;
-}
-
-static void end_part(struct metal_generic_shm *part, struct fake_importer *importer)
-{
-	metal_shm_detach(metal_shm_view(part, importer->dev), importer->dev);
-	metal_shm_free(part, NULL);
-}
-
-static struct metal_shm_stats stats_of(const struct bench *b)
-{
-	struct metal_shm_stats stats = { .struct_size = sizeof(stats) };
-
-	assert_int_equal(metal_shm_buffer_stats(b->shm, &stats), 0);
-	return stats;
-}
 
 static void parts_of_one_buffer_have_owners_of_their_own(void **state)
 {
@@ -257,43 +161,6 @@ static void some_bytes_of_a_part_come_back_alone(void **state)
 	end_part(part, b->dma);
 }
 
-static void what_a_device_wrote_comes_back_before_its_view_goes(void **state)
-{
-	struct bench *b = *state;
-	struct metal_generic_shm *part = part_of(b, 10, 10, b->dma);
-
-	assert_int_equal(metal_shm_sync_for_device(part, b->dma->dev, W), 0);
-	memset(fake_view_bytes(b->dma, part), 4, 10);
-	end_part(part, b->dma);
-	assert_int_equal(b->bytes[9], 0);
-	assert_int_equal(b->bytes[10], 4);
-	assert_int_equal(b->bytes[19], 4);
-	assert_int_equal(b->bytes[20], 0);
-	assert_int_equal(metal_shm_sync_for_cpu(b->shm, RW), 0);
-}
-
-/* No cache stands between, so nothing was ever read in. */
-static void a_copy_hears_of_the_program_after_a_device_on_coherent_memory_too(void **state)
-{
-	struct bench *b = *state;
-	struct metal_generic_shm *part, *view = metal_shm_attach(b->shm, b->dma->dev);
-
-	b->dma2->constraints.flags = METAL_SHM_NEEDS_WHOLE;
-	part = part_of(b, 1000, 10, b->dma2);
-	assert_int_equal(metal_shm_view_mode(metal_shm_view(part, b->dma2->dev)),
-			 METAL_SHM_VIEW_SHADOW);
-	assert_int_equal(metal_shm_sync_for_device(b->shm, b->dma->dev, W), 0);
-	b->bytes[1000] = 1;
-	assert_int_equal(metal_shm_sync_for_device(part, b->dma2->dev, R), 0);
-	assert_int_equal(fake_view_bytes(b->dma2, part)[0], 1);
-	assert_int_equal(metal_shm_sync_for_cpu(b->shm, RW), 0);
-	b->bytes[1001] = 2;
-	assert_int_equal(metal_shm_sync_for_device(part, b->dma2->dev, R), 0);
-	assert_int_equal(fake_view_bytes(b->dma2, part)[1], 2);
-	end_part(part, b->dma2);
-	metal_shm_detach(view, b->dma->dev);
-}
-
 static void no_copy_means_no_attach(void **state)
 {
 	struct bench *b = *state;
@@ -447,10 +314,6 @@ int main(int argc, char **argv)
 		CASE(unreported_bytes_are_all_copied),
 		CASE(two_shadows_of_the_same_bytes_follow_one_another),
 		CASE(some_bytes_of_a_part_come_back_alone),
-		CASE(what_a_device_wrote_comes_back_before_its_view_goes),
-		cmocka_unit_test_setup_teardown(
-			a_copy_hears_of_the_program_after_a_device_on_coherent_memory_too,
-			set_up_coherent, tear_down),
 		CASE(no_copy_means_no_attach),
 		CASE(without_memory_for_a_shadow_nothing_is_attached),
 		CASE(shadow_that_can_not_be_mapped_leaves_nothing),
