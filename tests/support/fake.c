@@ -295,7 +295,7 @@ static int importer_recall(struct metal_device *dev, const struct metal_shm_memo
 	struct fake_importer *importer = importer_of(dev);
 
 	(void)memory;
-	(void)range;
+	importer->recalled = *range;
 	if (importer->fail_recall)
 		return metal_shm_set_error(-importer->fail_recall, "told to fail");
 	NOTE(importer, "C", 0);

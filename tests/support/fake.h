@@ -35,6 +35,7 @@ struct fake_importer {
 	struct metal_generic_shm *queued[64];
 	unsigned queued_count, completions; /* completions: of these, done at the next dispatch */
 	int error;                          /* that they complete with */
+	struct metal_shm_range recalled;    /* by the last recall */
 	/* What attach and detach do first. */
 	void (*inside)(struct fake_importer *importer, const struct metal_shm_attachment *at);
 	void *user; /* the test's */

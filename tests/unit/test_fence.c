@@ -36,6 +36,31 @@ static void the_program_waits_for_a_fence_and_no_longer_than_told(void **state)
 	end_bench(&b);
 }
 
+static void another_device_waits_for_a_fence_no_longer_than_told(void **state)
+{
+	struct bench b = new_bench();
+	struct fake_importer *display = fake_importer_new("display", METAL_SHM_ACCESS_DMA);
+	struct metal_generic_shm *view = metal_shm_attach(b.shm, display->dev);
+	int fence = work(&b, W);
+
+	(void)state;
+	assert_int_equal(metal_shm_sync_for_device_timeout(b.shm, display->dev, R, 5 * MS),
+			 -ETIMEDOUT);
+	expect_reason("fence");
+	assert_int_equal(metal_shm_hold(b.shm, display->dev, R, 0), -ETIMEDOUT);
+	/* the gpu has it still, and the display nothing to give back */
+	assert_int_equal(metal_shm_unhold(b.shm, display->dev, 0), -EINVAL);
+	assert_int_equal(metal_shm_sync_for_cpu(b.shm, R), -EINVAL);
+	expect_reason("gpu keeps writing");
+	fake_fence_signal(fence, 1);
+	assert_int_equal(metal_shm_hold(b.shm, display->dev, R, 0), 0);
+	assert_int_equal(metal_shm_unhold(b.shm, display->dev, 0), 0);
+	close(fence);
+	metal_shm_detach(view, display->dev);
+	fake_importer_end(display);
+	end_bench(&b);
+}
+
 static void *signal_later(void *user)
 {
 	const struct timespec time = { .tv_nsec = 20 * MS };
@@ -289,6 +314,7 @@ int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_program_waits_for_a_fence_and_no_longer_than_told),
+		cmocka_unit_test(another_device_waits_for_a_fence_no_longer_than_told),
 		cmocka_unit_test(a_fence_that_signals_ends_the_wait),
 		cmocka_unit_test(only_writers_wait_for_a_readers_fence),
 		cmocka_unit_test(the_next_reader_learns_once_that_a_writer_failed),
