@@ -100,6 +100,41 @@ int metal_shm_import_fence(struct metal_generic_shm *shm, struct metal_device *d
  */
 int metal_shm_device_poll_fd(struct metal_device *dev);
 
+struct metal_shm_attachment;
+
+/** Where bytes lie in physical memory, in their order. */
+struct metal_shm_physical {
+	struct metal_shm_segment *segments; /**< the library's */
+	size_t segment_count;               /**< at least 1 */
+	int os_handle; /**< keeps them there, for as long as it is open; or -1 */
+};
+
+/**
+ * Find out where the bytes of an attachment lie in physical memory.
+ *
+ * For importers whose device sees physical memory and has no driver in the kernel: of the ways to a device's
+ * address the last, since behind an IOMMU these are not what it sees. From attach on, and until detach, which
+ * ends it. TI's /dev/dma-buf-phys is asked where there is one and the memory is one run; else
+ * /proc/self/pagemap, for memory that needs no sync but its own (a udmabuf; a heap that is uncached or that
+ * heaps.conf calls coherent), since no other reaches a device that the kernel hasn't attached. Never a guess:
+ * what the kernel doesn't say, or may change, is an error. Sources: TI's include/uapi/linux/dma_buf_phys.h,
+ * the kernel's Documentation/admin-guide/mm/pagemap.rst.
+ *
+ * @param at   the attachment
+ * @param ret  receives the segments; end it with metal_shm_physical_put()
+ * @return 0; -EINVAL; -ENOTSUP the pages may move (no DMA-BUF, or neither a heap's nor a udmabuf's), no
+ *         sync would reach the device, or the CPU can't map the memory; -EPERM no CAP_SYS_ADMIN; -ENODATA
+ *         nothing is shown of a page, so always of the heap system; -EACCES; -ENOMEM
+ */
+int metal_shm_physical_get(const struct metal_shm_attachment *at, struct metal_shm_physical *ret);
+
+/**
+ * End what metal_shm_physical_get() answered. The device may not use the addresses any more.
+ *
+ * @param physical  what it filled; ended twice, or NULL: nothing happens
+ */
+void metal_shm_physical_put(struct metal_shm_physical *physical);
+
 #ifdef __cplusplus
 }
 #endif
