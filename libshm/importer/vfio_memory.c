@@ -29,7 +29,7 @@ int shm__vfio_check_descriptor(const char *name, const struct metal_shm_memory *
 			return 0;
 		return metal_shm_set_error(ENOTSUP,
 					   "%s: VFIO maps memory of anon, memfd, udmabuf and "
-					   "metal_shm_wrap(), and this is neither",
+					   "metal_shm_wrap(), and this is none of these",
 					   name);
 	}
 	if (shm__dmabuf_exporter(memory->os_handle, exporter, sizeof(exporter)))
@@ -60,7 +60,7 @@ static bool can_be_pinned(const struct span *span)
 	if (span->access[3] == 'p')
 		return !span->inode || !(begins(span, "/dev/") || begins(span, "/dmabuf"));
 	return begins(span, "/memfd:") || begins(span, "/dev/zero (deleted)") ||
-	       begins(span, "/SYSV");
+	       begins(span, "/SYSV") || begins(span, "/anon_hugepage (deleted)");
 }
 
 static int refuse_span(const char *name, const struct span *span)
@@ -72,8 +72,8 @@ static int refuse_span(const char *name, const struct span *span)
 					   name, span->start, span->access);
 	return metal_shm_set_error(
 		ENOTSUP,
-		"%s: the memory at 0x%lx is a mapping of %s, of which the kernel "
-		"can't pin the pages: import its descriptor instead",
+		"%s: the memory at 0x%lx is a mapping of %s; VFIO maps what is the program's own, "
+		"anonymous pages and memfds",
 		name, span->start, span->path);
 }
 
@@ -142,6 +142,21 @@ static int no_entry(const char *name)
 		name, limit);
 }
 
+/*
+ * What is to stay where it is must not lie in an area for what moves out of the way, so the kernel moves it
+ * first, which it can't where a udmabuf refers to the pages: measured, ENOMEM, with pages that were a CMA
+ * heap's before.
+ */
+static int no_pages(const char *name, uint64_t size)
+{
+	return metal_shm_set_error(
+		ENOMEM,
+		"%s: no memory to map %" PRIu64 " bytes, or a udmabuf keeps their "
+		"pages in a CMA area, out of which they must be moved: memory of memfd "
+		"or anon can be",
+		name, size);
+}
+
 /* The kernel says ENOMEM of the limit on locked memory, too. */
 static int no_memory(const char *name, uint64_t size)
 {
@@ -151,12 +166,10 @@ static int no_memory(const char *name, uint64_t size)
 
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur == RLIM_INFINITY ||
 	    !read_number("/proc/self/status", "VmLck:", &locked_kib))
-		return metal_shm_set_error(ENOMEM, "%s: no memory to map %" PRIu64 " bytes", name,
-					   size);
+		return no_pages(name, size);
 	wanted = locked_kib * 1024 + size;
 	if (wanted <= limit.rlim_cur)
-		return metal_shm_set_error(ENOMEM, "%s: no memory to map %" PRIu64 " bytes", name,
-					   size);
+		return no_pages(name, size);
 	return metal_shm_set_error(ENOMEM,
 				   "%s: %" PRIu64 " bytes beside %llu KiB that are locked exceed "
 				   "RLIMIT_MEMLOCK, %ju: ulimit -l %" PRIu64 ", or CAP_IPC_LOCK",

@@ -330,6 +330,7 @@ static void interrupt_ends_the_work(void **state)
 	edu_wait(edu);
 	assert_int_equal(metal_shm_device_dispatch(edu->dev), 0);
 	assert_int_equal(finishing.called, 4);
+	edu_acknowledge(edu);
 	metal_shm_detach(view, edu->dev);
 	metal_shm_free(shm, NULL);
 	metal_shm_device_close(edu->dev);

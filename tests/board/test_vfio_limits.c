@@ -134,6 +134,45 @@ static void memory_that_cant_be_pinned_is_refused(void **state)
 	metal_shm_device_close(edu.dev);
 }
 
+/*
+ * Pages that were a CMA heap's are the next that are given. What is attached may not stay in that area, and
+ * the kernel moves it, but for a udmabuf's pages.
+ */
+static void memory_in_a_cma_area_is_moved_or_refused(void **state)
+{
+	static const char *const kinds[] = { "memfd", "anon", "udmabuf" };
+	struct edu edu = edu_open(EDU);
+	unsigned refused = 0;
+
+	(void)state;
+	for (size_t i = 0; i < SHM_TEST_COUNT(kinds); i++) {
+		struct metal_generic_shm *shm = memory_of("heap:reserved", 4 * MIB), *view;
+		unsigned char *bytes, expected[SIZE];
+
+		metal_shm_free(shm, NULL);
+		shm = memory_of(kinds[i], SIZE);
+		bytes = bytes_of(shm);
+		fill(bytes, SIZE, 9);
+		memcpy(expected, bytes, SIZE);
+		view = metal_shm_attach(shm, edu.dev);
+		if (!view && i == 2) {
+			assert_int_equal(errno, ENOMEM);
+			assert_reason("or a udmabuf keeps their pages in a CMA area");
+			refused++;
+		} else if (!view) {
+			fail_msg("%s: %s", kinds[i], metal_shm_last_error());
+		} else {
+			give(shm, &edu, METAL_SHM_DIR_DEV_R);
+			edu_load(&edu, address_of(view) + 4096, 1024);
+			metal_shm_detach(view, edu.dev);
+		}
+		assert_memory_equal(bytes, expected, SIZE);
+		metal_shm_free(shm, NULL);
+	}
+	shm_test_note("udmabuf %s", refused ? "refused" : "was not in the CMA area");
+	metal_shm_device_close(edu.dev);
+}
+
 static void wrapped_range_with_a_hole_is_refused(void **state)
 {
 	struct edu edu = edu_open(EDU);
@@ -330,6 +369,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup(who_has_no_rights_learns_what_helps, begin),
 		cmocka_unit_test_setup(group_that_another_process_has_is_refused, begin),
 		cmocka_unit_test_setup(memory_that_cant_be_pinned_is_refused, begin),
+		cmocka_unit_test_setup(memory_in_a_cma_area_is_moved_or_refused, begin),
 		cmocka_unit_test_setup(wrapped_range_with_a_hole_is_refused, begin),
 		cmocka_unit_test_setup(addresses_end_and_come_back, begin),
 		cmocka_unit_test_setup_teardown(mappings_end_and_come_back, begin, lift_limits),
