@@ -200,6 +200,51 @@ static void without_a_window_nothing_is_guessed(void **state)
 	close(memory);
 }
 
+/* Bytes go from one page to another by the device. */
+static void moves_in(int memory, int importer)
+{
+	unsigned char *bytes = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	struct shm_import_segment segments[64] = { 0 };
+	struct shm_import_attach attach;
+	uint64_t address, last;
+
+	assert_ptr_not_equal(bytes, MAP_FAILED);
+	for (size_t i = 0; i < SIZE; i++)
+		bytes[i] = (unsigned char)(i * 7 + (i >> 8));
+	attach = import_attach(importer, memory);
+	/* what 6.1 says of all that is mapped there */
+	assert_int_equal(attach.flags, SHM_IMPORT_NEEDS_SYNC);
+	assert_in_range(import_segments(importer, attach.id, 0, 64, segments), 1, 64);
+	address = segments[0].address;
+	last = segments[attach.segments - 1].address + segments[attach.segments - 1].length;
+	assert_true(last <= 1 << 28);
+	device_reads(last - 4 * KIB);
+	device_writes(address);
+	assert_memory_equal(bytes, bytes + SIZE - 4 * KIB, COUNT);
+	assert_int_equal(import_release(importer, attach.id, SHM_IMPORT_UNSHARED), 0);
+	munmap(bytes, SIZE);
+}
+
+static void behind_the_iommu_of_the_dma_api_its_addresses_are_given(void **state)
+{
+	int importer, memory;
+
+	(void)state;
+	assert_int_equal(module_remove(REMOTE), 0);
+	module_load(REMOTE, "own_iommu=0");
+	module_load("shm_carveout", "region=sram,0x31000000+0x400000");
+	importer = import_open_of("edu");
+	memory = heap_memory("system", SIZE, O_RDWR);
+	moves_in(memory, importer);
+	close(memory);
+	/* where the kernel has neither pages nor a mapping */
+	memory = heap_memory_at("/dev/shm_carveout/sram", SIZE, O_RDWR);
+	moves_in(memory, importer);
+	close(memory);
+	close(importer);
+	assert_int_equal(module_remove("shm_carveout"), 0);
+}
+
 int main(int argc, char **argv)
 {
 #define WITH_EDU(test) cmocka_unit_test_setup_teardown(test, load, unload)
@@ -209,6 +254,7 @@ int main(int argc, char **argv)
 		WITH_EDU(what_was_released_is_out_of_reach),
 		WITH_EDU(the_window_is_all_there_is),
 		WITH_EDU(without_a_window_nothing_is_guessed),
+		WITH_EDU(behind_the_iommu_of_the_dma_api_its_addresses_are_given),
 	};
 
 	return shm_test_main(argc, argv, tests, SHM_TEST_COUNT(tests));

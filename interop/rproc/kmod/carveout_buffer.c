@@ -13,7 +13,6 @@
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
-#include <linux/iommu.h>
 #include <linux/iosys-map.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -22,6 +21,7 @@
 #include <linux/version.h>
 
 #include "carveout.h"
+#include "translated.h"
 #include "uapi/shm_carveout.h"
 
 struct buffer {
@@ -55,14 +55,6 @@ static bool is_listed(const struct region *region, const struct device *device)
 	return false;
 }
 
-/* Whether an IOMMU translates what the device says. */
-static bool is_translated(struct device *device)
-{
-	struct iommu_domain *domain = iommu_get_domain_for_dev(device);
-
-	return domain && (domain->type & __IOMMU_DOMAIN_PAGING);
-}
-
 /* What phys_to_dma() makes of it lies within what the device can say. */
 static bool is_reached(struct device *device, phys_addr_t start, size_t size)
 {
@@ -89,48 +81,59 @@ static int carveout_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *at
 	return 0;
 }
 
+/* What a device has, and how it came to it: its domain may be another when it is given back. */
+struct mapping {
+	struct sg_table table;
+	bool translated;
+};
+
 static struct sg_table *carveout_map(struct dma_buf_attachment *attachment,
 				     enum dma_data_direction direction)
 {
 	const struct buffer *buffer = attachment->dmabuf->priv;
-	struct sg_table *table = kzalloc(sizeof(*table), GFP_KERNEL);
+	struct mapping *mapping = kzalloc(sizeof(*mapping), GFP_KERNEL);
+	struct scatterlist *piece;
 	dma_addr_t address;
 	int error;
 
-	if (!table)
+	if (!mapping)
 		return ERR_PTR(-ENOMEM);
-	error = sg_alloc_table(table, 1, GFP_KERNEL);
+	error = sg_alloc_table(&mapping->table, 1, GFP_KERNEL);
 	if (error)
-		goto free_table;
-	if (is_translated(attachment->dev)) {
+		goto free_mapping;
+	mapping->translated = is_translated(attachment->dev);
+	if (mapping->translated) {
 		address = dma_map_resource(attachment->dev, address_of(buffer), size_of(buffer),
 					   direction, DMA_ATTR_SKIP_CPU_SYNC);
 		error = dma_mapping_error(attachment->dev, address);
 		if (error)
-			goto free_sg;
+			goto free_table;
 	} else {
 		address = phys_to_dma(attachment->dev, address_of(buffer));
 	}
-	sg_set_page(table->sgl, NULL, size_of(buffer), 0);
-	sg_dma_address(table->sgl) = address;
-	sg_dma_len(table->sgl) = size_of(buffer);
-	return table;
+	piece = mapping->table.sgl;
+	sg_set_page(piece, NULL, size_of(buffer), 0);
+	sg_dma_address(piece) = address;
+	sg_dma_len(piece) = size_of(buffer);
+	return &mapping->table;
 
-free_sg:
-	sg_free_table(table);
 free_table:
-	kfree(table);
+	sg_free_table(&mapping->table);
+free_mapping:
+	kfree(mapping);
 	return ERR_PTR(error);
 }
 
 static void carveout_unmap(struct dma_buf_attachment *attachment, struct sg_table *table,
 			   enum dma_data_direction direction)
 {
-	if (is_translated(attachment->dev))
+	struct mapping *mapping = container_of(table, struct mapping, table);
+
+	if (mapping->translated)
 		dma_unmap_resource(attachment->dev, sg_dma_address(table->sgl),
 				   sg_dma_len(table->sgl), direction, DMA_ATTR_SKIP_CPU_SYNC);
 	sg_free_table(table);
-	kfree(table);
+	kfree(mapping);
 }
 
 static int carveout_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction direction)

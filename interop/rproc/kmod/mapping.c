@@ -7,7 +7,7 @@
  * - Without an IOMMU of its own the remoteproc's device maps the buffer. Its DMA addresses are what stands
  *   on its bus, with what "dma-ranges" says about it (dev->dma_range_map), and remoteproc hands firmware
  *   such addresses for memory that it allocates itself.
- * - Where there are no dma-ranges and the memory lies in a carveout of the driver's, the carveout's table says
+ * - Where there are neither dma-ranges nor an IOMMU, and the memory lies in a carveout of the driver's, the carveout's table says
  *   at which device address: drivers of cores with a bus of their own have such entries.
  * - With an IOMMU of its own (rproc->has_iommu) addresses are chosen by whoever fills rproc->domain. What
  *   firmware keeps free for it, only its integrator knows: the module's parameter iova.
@@ -27,6 +27,7 @@
 #include <linux/version.h>
 
 #include "importer.h"
+#include "translated.h"
 
 /*
  * A device behind no IOMMU, to which physical addresses are DMA addresses. For memory that goes into
@@ -85,12 +86,12 @@ u64 mapping_highest(const struct coprocessor *coprocessor)
 	return highest;
 }
 
-/* What the table of carveouts makes of addresses without dma-ranges. The core runs, so the list stays. */
+/* What the table of carveouts makes of addresses that nothing else states. The core runs, so the list stays. */
 static int translate(const struct coprocessor *coprocessor, struct shm_import_segment *segment)
 {
 	const struct rproc_mem_entry *entry;
 
-	if (coprocessor->parent->dma_range_map)
+	if (coprocessor->parent->dma_range_map || is_translated(coprocessor->parent))
 		return 0;
 	list_for_each_entry(entry, &coprocessor->rproc->carveouts, node) {
 		u64 start = entry->dma, end = start + entry->len;
@@ -138,8 +139,10 @@ static u32 piece_flags(struct device *device, dma_addr_t address)
 {
 	if (!dma_need_sync(device, address))
 		return 0;
-	/* with coherent caches only copies need it */
-	return SHM_IMPORT_NEEDS_SYNC | (dev_is_dma_coherent(device) ? SHM_IMPORT_BOUNCED : 0);
+	/* With coherent caches only copies need it; for devices behind an IOMMU older kernels always say so. */
+	if (dev_is_dma_coherent(device) && !is_translated(device))
+		return SHM_IMPORT_NEEDS_SYNC | SHM_IMPORT_BOUNCED;
+	return SHM_IMPORT_NEEDS_SYNC;
 }
 
 static int describe(struct shm_import *import)
@@ -282,6 +285,8 @@ static int check_reach(struct coprocessor *coprocessor, struct dma_buf *buffer)
 	struct sg_table *table;
 	int error = 0;
 
+	if (is_translated(coprocessor->parent))
+		return 0;
 	if (!coprocessor->parent->dma_range_map &&
 	    mapping_highest(coprocessor) >= dma_get_required_mask(&plain->dev))
 		return 0;

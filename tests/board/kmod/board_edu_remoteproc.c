@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A fixture of the board, not for products: QEMU's edu device as a remoteproc that has an IOMMU of its own, so
- * that remoteproc keeps a domain for it. It runs nothing; a test has it move bytes by its registers. It is started
+ * that remoteproc keeps a domain for it, or, with own_iommu=0, one behind the IOMMU of the DMA API. It runs nothing; a test has it move bytes by its registers. It is started
  * when the module is loaded, and stopped when it goes.
  *
  * QEMU: docs/specs/edu.txt. Kernel: Documentation/staging/remoteproc.rst.
@@ -10,6 +10,10 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/remoteproc.h>
+
+static bool own_iommu = true;
+module_param(own_iommu, bool, 0444);
+MODULE_PARM_DESC(own_iommu, "remoteproc fills its IOMMU; else the DMA API does");
 
 static int edu_load(struct rproc *rproc, const struct firmware *firmware)
 {
@@ -48,7 +52,7 @@ static int edu_probe(struct pci_dev *pci, const struct pci_device_id *id)
 	if (!rproc)
 		return -ENOMEM;
 	rproc->auto_boot = false;
-	rproc->has_iommu = true;
+	rproc->has_iommu = own_iommu;
 	error = devm_rproc_add(&pci->dev, rproc);
 	return error ? error : rproc_boot(rproc);
 }

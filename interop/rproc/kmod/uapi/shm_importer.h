@@ -36,10 +36,12 @@
  * Flags of a coprocessor, an attachment and a segment.
  *
  * COHERENT: the device is said to see what the CPU's caches hold.
- * IOMMU: addresses are those of an IOMMU that was set up for this attachment.
+ * IOMMU: the remoteproc has one of its own, in which this module makes the addresses up. Not told where the DMA
+ * API fills it.
  * NEEDS_SYNC: the CPU and the device may see different bytes until somebody syncs (dma_need_sync()). Without
  * it the segment is coherent.
- * BOUNCED: the device has copies of the bytes elsewhere, which a sync fills or fetches.
+ * BOUNCED: the device has copies of the bytes elsewhere, which a sync fills or fetches. Only told where caches are
+ * coherent and there is no IOMMU; elsewhere NEEDS_SYNC may mean this too.
  */
 #define SHM_IMPORT_COHERENT   1
 #define SHM_IMPORT_IOMMU      2
