@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <shm/device.h>
@@ -151,4 +152,38 @@ int shm__rproc_find(const char *name, char ret_id[static SHM__RPROC_TEXT])
 					   search.found, name, search.known);
 	snprintf(ret_id, SHM__RPROC_TEXT, "%s", id);
 	return 0;
+}
+
+/*
+ * Virtio devices, which remoteproc makes when it has started a core and removes when it stops it. A name may
+ * be the last one's again, its number in sysfs is not. RPMsg devices won't do: firmware can make them go and
+ * come.
+ */
+static int look_at_virtio(void *user, const struct shm__rproc_node *node)
+{
+	char path[sizeof("/sys/bus/virtio/devices/") + SHM__RPROC_TEXT];
+	struct shm__rproc_epoch *epoch = user;
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/virtio/devices/%s", node->name);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	if (!fstat(fd, &st)) {
+		if (!epoch->first || st.st_ino < epoch->first)
+			epoch->first = st.st_ino;
+		if (st.st_ino > epoch->last)
+			epoch->last = st.st_ino;
+	}
+	close(fd);
+	return 0;
+}
+
+struct shm__rproc_epoch shm__rproc_epoch(const char *id)
+{
+	struct shm__rproc_epoch epoch = { 0, 0 };
+
+	shm__rproc_each("/sys/bus/virtio/devices", id, look_at_virtio, &epoch);
+	return epoch;
 }

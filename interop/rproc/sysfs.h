@@ -34,4 +34,14 @@ struct shm__rproc_node {
 int shm__rproc_each(const char *folder, const char *id,
 		    int (*each)(void *user, const struct shm__rproc_node *node), void *user);
 
+/*
+ * Which start of a core the kernel's devices are of: the numbers grow with each. Both 0: none is there, since
+ * the core doesn't run or has no RPMsg.
+ */
+struct shm__rproc_epoch {
+	uint64_t first, last;
+};
+
+struct shm__rproc_epoch shm__rproc_epoch(const char *id);
+
 #endif

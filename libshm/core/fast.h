@@ -106,10 +106,11 @@ static inline char *shm__bytes(const struct shm__root *root)
 	return root->guard ? shm__guard_bytes(root) : root->address;
 }
 
+/* Who works by the CPU's caches: the CPU, and hardware that sees what is in them. */
 static inline bool shm__is_cpu(unsigned taker)
 {
 	return taker == SHM__PROGRAM || taker == METAL_SHM_ACCESS_CPU_KERNEL ||
-	       taker == METAL_SHM_ACCESS_CPU_USER;
+	       taker == METAL_SHM_ACCESS_CPU_USER || taker == METAL_SHM_ACCESS_DMA_COHERENT;
 }
 
 /* The CPU wrote, or may: SHM__CPU_DIRTY, SHM__WRITTEN. */

@@ -19,8 +19,7 @@ static bool starts_and_ends_at(const struct metal_generic_shm *shm, uint64_t gra
 static bool goes_past_the_cache(const struct shm__root *root,
 				const struct metal_shm_constraints *want)
 {
-	return !shm__is_coherent(root) && want->access != METAL_SHM_ACCESS_CPU_KERNEL &&
-	       want->access != METAL_SHM_ACCESS_CPU_USER;
+	return !shm__is_coherent(root) && !shm__is_cpu(want->access);
 }
 
 /* In place, unless the device can't reach the part, or its syncs would reach beyond it. */

@@ -118,7 +118,10 @@ static int too_late(struct shm__root *root, const struct shm__turn *turn)
 			  held_for_ms(holder));
 }
 
-/* A device that was given bytes until further notice is told that somebody waits for them. */
+/*
+ * A device that was given bytes until further notice is told that somebody waits for them, and again each
+ * time that they aren't back: it may have learned that they won't come.
+ */
 static int recall(struct shm__root *root, const struct shm__turn *turn)
 {
 	const struct metal_shm_range range = { turn->start, turn->end - turn->start };
@@ -236,11 +239,14 @@ static int wait_fences(struct shm__root *root, const struct shm__turn *turn,
 int shm__wait_long(struct shm__root *root, const struct shm__turn *turn,
 		   struct shm__deadline *deadline)
 {
-	int error = anyone(root, turn) ? recall(root, turn) : 0;
+	int error = 0;
 
 	do {
-		while (!error && anyone(root, turn))
-			error = wait_for_holders(root, turn, deadline);
+		while (!error && anyone(root, turn)) {
+			error = recall(root, turn);
+			if (!error && anyone(root, turn))
+				error = wait_for_holders(root, turn, deadline);
+		}
 		if (!error)
 			error = wait_fences(root, turn, deadline);
 	} while (!error && anyone(root, turn));

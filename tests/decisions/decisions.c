@@ -92,6 +92,8 @@ static void fill(const char *row[COLUMNS], bool ranged, struct shm__dirt in, str
 		if (q.taker == METAL_SHM_ACCESS_CPU_KERNEL) {
 			q.taker = METAL_SHM_ACCESS_CPU_USER;
 			must(!strcmp(row[i], answer(q)), "CPU kinds are alike");
+			q.taker = METAL_SHM_ACCESS_DMA_COHERENT;
+			must(!strcmp(row[i], answer(q)), "and who sees the CPU's cache");
 		}
 		q.coherent = true;
 		must(!strcmp(answer(q), "nothing"), "coherent memory needs nothing");

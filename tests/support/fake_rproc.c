@@ -18,11 +18,13 @@
 #include <linux/remoteproc_cdev.h>
 #include <linux/rpmsg.h>
 
+#include "kmod/uapi/shm_importer.h"
+
 #include "shm_test.h"
 
 #define ENDPOINTS 8
 
-enum what { NOTHING, STATE, FIRMWARE, NODE, CONTROL, ENDPOINT };
+enum what { NOTHING, STATE, FIRMWARE, NODE, CONTROL, ENDPOINT, IMPORTER, BUS };
 
 struct opened {
 	enum what what;
@@ -42,11 +44,13 @@ static int refused_error;
 static struct opened opened[1024];
 static struct endpoint endpoint[ENDPOINTS];
 static int last_endpoint;
+static uint64_t last_import, import_size;
 
 static bool is_ours(const char *path)
 {
-	return fake_rproc_root[0] && (!strncmp(path, "/sys/", 5) || !strncmp(path, "/dev/r", 6) ||
-				      !strncmp(path, "/lib/firmware", 13));
+	return fake_rproc_root[0] &&
+	       (!strncmp(path, "/sys/", 5) || !strncmp(path, "/dev/r", 6) ||
+		!strcmp(path, SHM_IMPORTER_NODE) || !strncmp(path, "/lib/firmware", 13));
 }
 
 void fake_rproc_refuse(const char *path, int error)
@@ -116,6 +120,8 @@ static enum what kind_of(const char *path, char id[static 32])
 	char last[32];
 
 	part_of(path, 0, last);
+	if (!strncmp(path, "/sys/bus/virtio/devices/", 24))
+		return BUS;
 	part_of(path, !strncmp(path, "/sys/", 5) ? 1 : 0, id);
 	if (!strcmp(last, "state"))
 		return STATE;
@@ -125,6 +131,8 @@ static enum what kind_of(const char *path, char id[static 32])
 		return NOTHING;
 	if (!strncmp(last, "remoteproc", 10))
 		return NODE;
+	if (!strcmp(path, SHM_IMPORTER_NODE))
+		return IMPORTER;
 	return !strncmp(last, "rpmsg_ctrl", 10) ? CONTROL : ENDPOINT;
 }
 
@@ -259,6 +267,16 @@ ssize_t write(int fd, const void *data, size_t size)
 	return error ? -1 : (ssize_t)size;
 }
 
+/* Numbers of sysfs grow; those of the file system that the fake lies in come again. */
+int fstat64(int fd, struct stat64 *ret)
+{
+	int answer = (int)syscall(SYS_fstat, fd, ret);
+
+	if (!answer && fd >= 0 && fd < (int)SHM_TEST_COUNT(opened) && opened[fd].what == BUS)
+		ret->st_ino = fake_rproc_buses;
+	return answer;
+}
+
 int close(int fd)
 {
 	if (fd >= 0 && fd < (int)SHM_TEST_COUNT(opened))
@@ -316,11 +334,80 @@ static int destroy_endpoint(int fd)
 			continue;
 		snprintf(path, sizeof(path), "/sys/class/rpmsg/rpmsg%u", i);
 		fake_rproc_remove(path);
-		endpoint[i].there = false;
+		syscall(SYS_close, endpoint[i].firmware);
+		endpoint[i] = (struct endpoint){ .there = false };
 		fake.destroyed++;
 		return 0;
 	}
 	return EINVAL;
+}
+
+#define FIRST_ADDRESS 0x80000000u
+
+static int import_attach(struct shm_import_attach *attach)
+{
+	struct stat st;
+
+	if (fake.attach_error)
+		return fake.attach_error;
+	if (fstat(attach->fd, &st))
+		return errno;
+	if (fake.reads_only && (attach->access & SHM_IMPORT_WRITE))
+		return EACCES;
+	attach->id = ++last_import;
+	attach->size = (uint64_t)st.st_size;
+	attach->segments = fake.pieces ? fake.pieces : 1;
+	attach->flags = fake.flags;
+	import_size = attach->size;
+	fake.attached++;
+	return 0;
+}
+
+/* Each piece twice as far from the first as it is in the memory; a few of them in one call. */
+static int import_segments(struct shm_import_segments *want)
+{
+	struct shm_import_segment *segment = (void *)(uintptr_t)want->segments;
+	uint32_t pieces = fake.pieces ? fake.pieces : 1, n = 0;
+	uint64_t length = import_size / pieces;
+
+	while (n < want->count && n < 7 && want->first + n < pieces) {
+		segment[n] = (struct shm_import_segment){
+			.address = FIRST_ADDRESS + (want->first + n) * 2 * length,
+			.length = length,
+		};
+		n++;
+	}
+	want->count = n;
+	return 0;
+}
+
+static int import_ioctl(unsigned long request, void *argument)
+{
+	if (request == SHM_IMPORT_BIND) {
+		struct shm_import_bind *bind = argument;
+
+		bind->version = SHM_IMPORTER_VERSION;
+		bind->flags = fake.flags;
+		bind->highest = 0xffffffff;
+		return 0;
+	}
+	if (request == SHM_IMPORT_ATTACH)
+		return import_attach(argument);
+	if (request == SHM_IMPORT_SEGMENTS)
+		return import_segments(argument);
+	if (request == SHM_IMPORT_RELEASE) {
+		const struct shm_import_release *release = argument;
+
+		fake.attached--;
+		fake.unshared += (release->flags & SHM_IMPORT_UNSHARED) != 0;
+		fake.held += !(release->flags & SHM_IMPORT_UNSHARED);
+		return 0;
+	}
+	if (request == SHM_IMPORT_STATUS) {
+		((struct shm_import_status *)argument)->running = fake.runs;
+		return 0;
+	}
+	return ENOTTY;
 }
 
 int ioctl(int fd, unsigned long request, ...)
@@ -343,6 +430,8 @@ int ioctl(int fd, unsigned long request, ...)
 		error = make_endpoint(opened[fd].id, argument);
 	} else if (opened[fd].what == ENDPOINT && request == RPMSG_DESTROY_EPT_IOCTL) {
 		error = destroy_endpoint(fd);
+	} else if (opened[fd].what == IMPORTER) {
+		error = import_ioctl(request, argument);
 	}
 	pthread_mutex_unlock(&lock);
 	errno = error;

@@ -22,7 +22,16 @@ struct fake_rproc {
 	bool kept;          /* another program started the core too: "stop" leaves it running */
 	bool silent;        /* a core that starts announces nothing */
 
+	/* the importer module: /dev/shm_importer, once a test made that file */
+	int attach_error; /* to SHM_IMPORT_ATTACH */
+	unsigned pieces;  /* that a memory is seen in; 0 is 1 */
+	uint32_t flags;   /* of the coprocessor and its attachments */
+	bool runs;        /* what SHM_IMPORT_STATUS says */
+	bool reads_only;  /* descriptors are for reading */
+
 	/* seen */
+	unsigned attached, unshared,
+		held; /* now attached; released with SHM_IMPORT_UNSHARED, without */
 	unsigned starts, stops, made, destroyed;
 	int shutdown_on_release; /* as set last */
 	uint32_t destination;    /* of the endpoint that was made last */

@@ -14,6 +14,7 @@
 #include "shm_test.h"
 
 char fake_rproc_root[64];
+unsigned fake_rproc_buses;
 
 void fake_rproc_real(const char *path, char *ret, size_t size)
 {
@@ -126,6 +127,7 @@ void fake_rproc_bus(const char *id, unsigned virtio)
 {
 	char device[256], name[64];
 
+	fake_rproc_buses++;
 	snprintf(device, sizeof(device), DEVICE, id, virtio);
 	snprintf(name, sizeof(name), "virtio%u", virtio);
 	fake_rproc_device("/sys/bus/virtio/devices", name, device, NULL, NULL);

@@ -5,7 +5,8 @@
 
 #include "fake_rproc.h"
 
-extern char fake_rproc_root[64]; /* "": not begun */
+extern unsigned fake_rproc_buses; /* made so far */
+extern char fake_rproc_root[64];  /* "": not begun */
 
 void fake_rproc_real(const char *path, char *ret, size_t size);
 int fake_rproc_plain_open(const char *path, int flags);

@@ -13,7 +13,7 @@ struct one {
 
 static const unsigned takers[] = {
 	METAL_SHM_ACCESS_UNKNOWN,  METAL_SHM_ACCESS_DMA, METAL_SHM_ACCESS_CPU_KERNEL,
-	METAL_SHM_ACCESS_CPU_USER, SHM__PROGRAM,
+	METAL_SHM_ACCESS_CPU_USER, SHM__PROGRAM,	 METAL_SHM_ACCESS_DMA_COHERENT,
 };
 
 static bool is_cpu(const struct one *one)
@@ -37,7 +37,7 @@ static void over_all(void (*check)(const struct one *one))
 	unsigned seen = 0;
 
 	for (unsigned bits = 0; bits < 1u << 10; bits++) {
-		for (size_t t = 0; t < 5; t++) {
+		for (size_t t = 0; t < SHM_TEST_COUNT(takers); t++) {
 			for (unsigned dir = 1; dir < 4; dir++) {
 				struct one one = { .q = {
 							   .in = dirt_of(bits & 7),
@@ -58,7 +58,7 @@ static void over_all(void (*check)(const struct one *one))
 			}
 		}
 	}
-	assert_int_equal(seen, 4 * 6 * 16 * 5 * 3);
+	assert_int_equal(seen, 4 * 6 * 16 * 6 * 3);
 }
 
 static bool reads_in(const struct one *one)

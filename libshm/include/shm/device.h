@@ -38,6 +38,8 @@ enum metal_shm_access {
 	METAL_SHM_ACCESS_DMA,        /**< hardware, past the CPU's cache */
 	METAL_SHM_ACCESS_CPU_KERNEL, /**< a driver that maps the buffer and uses the CPU (vivid, vkms) */
 	METAL_SHM_ACCESS_CPU_USER, /**< the CPU in user space (PoCL, a software camera) */
+	/** hardware that sees what the CPU's caches hold, on evidence (dma_need_sync() said no) */
+	METAL_SHM_ACCESS_DMA_COHERENT,
 };
 
 /** metal_shm_constraints: a memory from its first byte; a part that begins elsewhere it can't use. */
@@ -180,7 +182,8 @@ struct metal_shm_device_ops {
 		    const struct metal_shm_range *range, enum metal_shm_dir dir);
 	/**
 	 * Somebody waits for @p range of a memory that queued work or a give keeps: ask for it back, without
-	 * waiting; metal_shm_unhold() says that it came. Absent: the work ends by itself.
+	 * waiting; metal_shm_unhold() says that it came. Called again each time that the waiter looks and it
+	 * isn't there; an error ends its wait. Absent: the work ends by itself.
 	 */
 	int (*recall)(struct metal_device *dev, const struct metal_shm_memory *memory,
 		      const struct metal_shm_range *range);

@@ -186,6 +186,132 @@ int metal_shm_rproc_of_channel(const char *channel, char *ret_name, size_t size)
 int metal_shm_rproc_carveouts(struct metal_device *dev,
 			      struct metal_shm_rproc_carveout *ret_carveouts, size_t max);
 
+/**
+ * Wait until the firmware answers.
+ *
+ * Other calls connect by themselves; this one tells whether and when. A firmware has to announce the RPMsg
+ * service METAL_SHM_RPROC_SERVICE and to speak libshm's protocol.
+ *
+ * @param dev         a coprocessor
+ * @param timeout_ns  nanoseconds; 0 looks once; METAL_SHM_FOREVER
+ * @return 0, also when it is connected already; -EINVAL; -ENOTCONN the core doesn't run; -ETIMEDOUT the
+ *         firmware announced no such service, or doesn't answer (the reason says which); -EBUSY another
+ *         program has the channel; -EPROTONOSUPPORT the firmware speaks another version; -EACCES the
+ *         channel's nodes may not be opened; -ENOTSUP the kernel has no CONFIG_RPMSG_CTRL or _CHAR; -EMFILE;
+ *         or the error of the system call
+ */
+int metal_shm_rproc_connect(struct metal_device *dev, int64_t timeout_ns);
+
+/**
+ * Say how long the firmware may take to answer.
+ *
+ * A firmware that was asked for bytes back, or told that memory isn't shared any more, and doesn't answer in
+ * this time has lost its credit: whoever waits for the bytes gets -ETIMEDOUT, and until it answers after all
+ * or the core is stopped they are neither the program's nor anybody's (lost). It is no limit to what a
+ * firmware may work while nobody waits. 10 s unless it is set.
+ *
+ * @param dev          a coprocessor
+ * @param patience_ns  nanoseconds; METAL_SHM_FOREVER
+ * @return 0; -EINVAL
+ */
+int metal_shm_rproc_set_patience(struct metal_device *dev, int64_t patience_ns);
+
+/**
+ * Tell the firmware of a buffer.
+ *
+ * It stays shared until it is detached, or the firmware refuses it or lets go of it. Who has its bytes is
+ * another question: the firmware may touch them from metal_shm_sync_for_device() on, until it gives them
+ * back. Connects first if need be.
+ *
+ * @param dev     a coprocessor
+ * @param shm     any handle attached to @p dev
+ * @param dir     the most that the firmware will be given it for
+ * @param ret_id  receives the number by which the firmware knows it, for messages between the two programs;
+ *                may be NULL
+ * @return 0, also when it is shared so already; -EINVAL; -ENOTCONN not attached, or the core doesn't run;
+ *         -EACCES @p dir writes memory that was imported read-only; -EBUSY shared for another direction, or
+ *         lost; -ENOSPC the firmware has no room for it; -ENODEV the core was stopped since the buffer was
+ *         attached; or as metal_shm_rproc_connect(). A firmware refuses a buffer later, if it does:
+ *         metal_shm_sync_for_device() tells then
+ */
+int metal_shm_rproc_share(struct metal_device *dev, struct metal_generic_shm *shm,
+			  enum metal_shm_dir dir, uint32_t *ret_id);
+
+/** The most bytes of one message. */
+#define METAL_SHM_RPROC_MESSAGE_MAX 472
+
+/**
+ * Send a message of the program's own to the firmware.
+ *
+ * Messages keep their order, among themselves and with what is shared and given. Connects first if need be.
+ *
+ * @param dev   a coprocessor
+ * @param data  the message
+ * @param size  bytes, 1 to METAL_SHM_RPROC_MESSAGE_MAX
+ * @return 0; -EINVAL; -EMSGSIZE too long; -ETIMEDOUT the firmware takes none; or as
+ *         metal_shm_rproc_connect()
+ */
+int metal_shm_rproc_send(struct metal_device *dev, const void *data, size_t size);
+
+/**
+ * Take the firmware's next message. 64 wait at most.
+ *
+ * @param dev         a coprocessor
+ * @param ret_data    receives it
+ * @param size        bytes of @p ret_data
+ * @param timeout_ns  nanoseconds; 0 looks once; METAL_SHM_FOREVER
+ * @return bytes of the message; -EINVAL; -ETIMEDOUT; -EMSGSIZE it is longer than @p size, and still there;
+ *         -EOVERFLOW messages were lost because more than 64 waited (told once); -ENOTCONN the core doesn't
+ *         run, or its firmware isn't connected; -EMFILE no descriptor left to wait with
+ */
+int metal_shm_rproc_receive(struct metal_device *dev, void *ret_data, size_t size,
+			    int64_t timeout_ns);
+
+/**
+ * Say who grants memory that the firmware asks for.
+ *
+ * @p grant is called while somebody dispatches the device, in whatever thread that is. The buffer that it
+ * answers with is attached, shared and given to the firmware at once, for reading and writing. Its reference
+ * is the firmware's from then on, and ends when the firmware says that it uses the buffer no more, or the
+ * core stops: a program that wants the bytes keeps a reference of its own (metal_shm_ref()) and takes them
+ * with metal_shm_sync_for_cpu().
+ *
+ * @param dev    a coprocessor
+ * @param grant  answers 0 with a buffer of at least @p size bytes that meets @p type, or -errno: the
+ *               firmware is told that there is no memory (-ENOMEM) or that it is refused. NULL: every
+ *               request is refused, as before the first call
+ * @param user   passed to @p grant
+ * @return 0; -EINVAL
+ */
+int metal_shm_rproc_on_request(struct metal_device *dev,
+			       int (*grant)(void *user, uint64_t size, metal_shm_type type,
+					    struct metal_generic_shm **ret),
+			       void *user);
+
+/** How a coprocessor stands. Set struct_size before the call. */
+struct metal_shm_rproc_info {
+	uint32_t struct_size;
+	uint32_t version; /**< of the protocol that is spoken; 0: not connected */
+	uint32_t shared;  /**< buffers that the firmware knows */
+	uint32_t given;   /**< of these, those that it has */
+	uint32_t
+		lost; /**< buffers that it was asked for in vain, or has of a session that is over */
+	uint32_t
+		faults; /**< records of the firmware that broke the protocol, and changed nothing */
+	uint32_t stale; /**< records of it that belonged to a session that was over */
+	uint32_t refusals; /**< records of ours that it refused */
+	uint64_t stops;    /**< how often the core was found stopped, with all that it had ended */
+};
+
+/**
+ * Look at how a coprocessor stands. Counts since it was opened.
+ *
+ * @param dev  a coprocessor
+ * @param ret  struct_size set by the caller, the rest filled; fields beyond its size are left out
+ * @return 0; -EINVAL
+ */
+int metal_shm_rproc_info(struct metal_device *dev, struct metal_shm_rproc_info *ret);
+
 #ifdef __cplusplus
 }
 #endif
