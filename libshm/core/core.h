@@ -46,6 +46,8 @@ enum shm__counter {
 	SHM__BYTES_OUT,
 	SHM__BYTES_BACK,
 	SHM__WINDOWS,
+	SHM__SPARES,
+	SHM__SPARES_USED,
 	SHM__COUNTERS,
 };
 
@@ -101,7 +103,7 @@ struct metal_generic_shm {
 	/* views only */
 	struct metal_device *dev;
 	RB_ENTRY(metal_generic_shm) node; /* among the memory's views, by shm__view_order() */
-	struct metal_generic_shm *next;   /* among those that ended */
+	struct metal_generic_shm *next;   /* among those that ended; shadows: that are kept */
 	unsigned slot;                    /* of the device: see struct shm__root */
 	unsigned pending;                 /* queued works that have the bytes */
 	struct metal_shm_attachment at;
@@ -185,6 +187,9 @@ struct shm__root {
 	uint64_t changes;                  /* counted while there are shadows */
 	size_t changed_start, changed_end; /* where ranges say when they changed */
 	unsigned shadows;                  /* views with one */
+	struct metal_generic_shm *spares;  /* shadows kept, the last one first */
+	unsigned spare_count;
+	size_t spare_bytes;
 	unsigned dma_views, bouncing; /* views in place that use DMA; of these, bouncing ones */
 	bool started;      /* a START was ever issued: some exporters refuse an END before */
 	bool device_dirty; /* some range may be SHM__DEV_DIRTY */
@@ -234,6 +239,7 @@ void shm__quarantine(void *memory);
 
 /* root.c */
 extern shm__mutex shm__registry;
+extern struct shm__root *shm__roots;
 int shm__root_create(struct metal_device *src, const struct metal_shm_memory *memory, size_t size,
 		     struct metal_generic_shm **ret_shm);
 void shm__try_roots(void (*each)(struct shm__root *root));
@@ -327,6 +333,12 @@ void shm__shadow_gone(struct shm__root *root);
 int shm__orphan(struct metal_generic_shm *view);
 struct metal_generic_shm *shm__orphans_take(struct shm__root *root, bool all);
 void shm__orphans_free(struct metal_generic_shm *list);
+
+/* spare.c */
+void shm__shadow_end(struct metal_generic_shm *view);
+struct metal_generic_shm *shm__spare_take(struct metal_generic_shm *view, metal_shm_type type);
+void shm__spares_end(struct shm__root *root);
+bool shm__spares_drop(const struct metal_device *src);
 
 /* held.c */
 void shm__tell_held(void);

@@ -210,6 +210,8 @@ void metal_shm_device_close(struct metal_device *dev)
 	}
 	if (dev->ops->shutdown)
 		dev->ops->shutdown(dev);
+	if (shm__gives(dev))
+		shm__spares_drop(dev);
 	shm__device_unref(dev);
 }
 

@@ -10,7 +10,7 @@
 	 METAL_SHM_SECURE | METAL_SHM_DMABUF)
 
 shm__mutex shm__registry = SHM__MUTEX_INITIALISER;
-static struct shm__root *roots;
+struct shm__root *shm__roots;
 static _Atomic uint32_t last_number;
 
 int shm__type_check(metal_shm_type type)
@@ -114,11 +114,11 @@ int shm__root_create(struct metal_device *src, const struct metal_shm_memory *me
 	shm__sum_root(root);
 	shm__trace(root, src, SHM__TRACE_BORN, 0, size, 0);
 	shm__mutex_lock(&shm__registry);
-	root->next = roots;
-	root->at = &roots;
-	if (roots)
-		roots->at = &root->next;
-	roots = root;
+	root->next = shm__roots;
+	root->at = &shm__roots;
+	if (shm__roots)
+		shm__roots->at = &root->next;
+	shm__roots = root;
 	shm__mutex_unlock(&shm__registry);
 	*ret_shm = shm;
 	return 0;
@@ -147,7 +147,7 @@ struct metal_generic_shm *shm__root_find(const struct shm__identity *identity, c
 	struct shm__root *root;
 
 	shm__mutex_lock(&shm__registry);
-	for (root = roots; root && !matches(root, identity, name); root = root->next)
+	for (root = shm__roots; root && !matches(root, identity, name); root = root->next)
 		;
 	if (root) {
 		shm__mutex_lock(&root->lock);
@@ -179,7 +179,7 @@ void shm__try_roots(void (*each)(struct shm__root *root))
 {
 	if (!shm__mutex_trylock(&shm__registry))
 		return;
-	for (struct shm__root *root = roots; root; root = root->next) {
+	for (struct shm__root *root = shm__roots; root; root = root->next) {
 		if (!shm__mutex_trylock(&root->lock))
 			continue;
 		each(root);
@@ -193,6 +193,7 @@ static void destroy(struct shm__root *root)
 	const struct metal_shm_device_ops *ops = root->src->ops;
 
 	shm__orphans_free(shm__orphans_take(root, true));
+	shm__spares_end(root);
 	shm__guard_end(root);
 	if (root->address)
 		ops->unmap(root->src, &root->memory, root->address, root->memory.size);
@@ -250,6 +251,8 @@ struct metal_generic_shm *shm__allocate_more(size_t size, struct metal_device *s
 	if (!error)
 		error = shm__require(&promise, type, src->name, NULL);
 	if (!error)
+		error = src->ops->allocate(src, size, type, &memory);
+	if ((error == -ENOMEM || error == -EMFILE || error == -ENFILE) && shm__spares_drop(NULL))
 		error = src->ops->allocate(src, size, type, &memory);
 	if (error) {
 		shm__os_set_errno(-error);
@@ -325,7 +328,7 @@ int metal_shm_open(const char *name, size_t size, metal_shm_type shm_type,
 			return -errno;
 		/* another thread may have been faster; then its buffer is the one */
 		shm__mutex_lock(&shm__registry);
-		for (struct shm__root *root = roots; root && !shm; root = root->next)
+		for (struct shm__root *root = shm__roots; root && !shm; root = root->next)
 			if (!strcmp(root->name, name))
 				shm = fresh;
 		if (!shm)

@@ -126,13 +126,15 @@ int shm__shadow_make(struct metal_generic_shm *view, struct metal_device *dev,
 
 	if (root->properties.dmabuf == METAL_SHM_YES)
 		type |= METAL_SHM_DMABUF;
-	view->shadow = allocate(root, view->size, dev, type);
+	view->shadow = shm__spare_take(view, type);
+	if (!view->shadow)
+		view->shadow = allocate(root, view->size, dev, type);
 	if (!view->shadow)
 		return shm__error(errno, "no memory to copy the part to: %s",
 				  metal_shm_last_error());
 	copy = view->shadow->root;
 	shm__mutex_lock(&copy->lock);
-	copy->ranges.store[0].flags = 0; /* never the program's */
+	copy->ranges.store[0].flags &= ~SHM__OWNED; /* never the program's */
 	shm__trace(copy, dev, SHM__TRACE_SHADOW, 0, copy->size, 0);
 	error = shm__map_locked(copy, METAL_SHM_READ | METAL_SHM_WRITE);
 	shm__mutex_unlock(&copy->lock);

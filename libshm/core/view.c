@@ -245,7 +245,7 @@ void shm__attach_unlock(struct shm__root *root)
 
 		gone = view->next;
 		if (view->shadow)
-			metal_shm_free(view->shadow, NULL);
+			shm__shadow_end(view);
 		shm__handle_bury(view);
 		shm__device_unref(dev);
 	}

@@ -230,7 +230,8 @@ static void handle_is_closed_with_its_last_use(void **state)
 	metal_shm_detach(views[0], s.dev);
 	assert_int_equal(s.driver->handles, 2);
 	metal_shm_detach(views[1], s.dev);
-	assert_int_equal(s.driver->handles, 1);
+	/* the copy waits for another part, as long as the buffer is there */
+	assert_int_equal(s.driver->handles, 2);
 	metal_shm_free(part, NULL);
 	metal_shm_free(shm, s.dev);
 	assert_int_equal(s.driver->handles, 0);

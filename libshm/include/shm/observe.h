@@ -64,6 +64,8 @@ struct metal_shm_stats {
 	uint64_t bytes_out;    /**< of bytes_copied, from parts to the shadows of their devices */
 	uint64_t bytes_back;   /**< of bytes_copied, from shadows to parts */
 	uint64_t windows;      /**< times that pages were exported once more */
+	uint64_t spares;       /**< of buffers_live, copies of parts that wait for another part */
+	uint64_t spares_used;  /**< attaches that found one */
 };
 
 /**

@@ -45,6 +45,22 @@ int shm__shadow_make(struct metal_generic_shm *view, struct metal_device *dev,
 	return shm__check_copy(view, dev, view->why);
 }
 
+void shm__shadow_end(struct metal_generic_shm *view)
+{
+	(void)view;
+}
+
+void shm__spares_end(struct shm__root *root)
+{
+	(void)root;
+}
+
+bool shm__spares_drop(const struct metal_device *src)
+{
+	(void)src;
+	return false;
+}
+
 int shm__shadow_give(struct metal_generic_shm *view, enum metal_shm_dir dir)
 {
 	(void)view;
