@@ -12,7 +12,8 @@
 
 static char dumb[64]; /* the name of a card as memory */
 
-static const char *const sources[] = { "memfd", "heap:system", "heap:reserved", "udmabuf", dumb };
+static const char *const sources[] = { "memfd",   "heap:system", "heap:reserved",
+				       "udmabuf", "anon",        dumb };
 
 static int name_dumb(void **state)
 {
@@ -206,6 +207,36 @@ static void memory_too_small_for_the_frame_is_refused_to_a_display(void **state)
 	close(fd);
 }
 
+/* Neither driver has a way to the program's own pages. */
+static void memory_that_is_no_dmabuf_is_refused_to_camera_and_display(void **state)
+{
+	static const char *const kinds[] = { "memfd", "anon" };
+	static char own[8192];
+	struct metal_device *card = open_card(0);
+	struct metal_generic_shm *shm;
+	struct camera c;
+
+	(void)state;
+	camera_open(&c, "vivid-000-vid-cap");
+	for (size_t i = 0; i <= SHM_TEST_COUNT(kinds); i++) {
+		struct metal_device *dev = NULL;
+
+		if (i < SHM_TEST_COUNT(kinds)) {
+			dev = open_memory(kinds[i]);
+			shm = metal_shm_allocate(sizeof(own), dev, 0);
+		} else {
+			shm = metal_shm_wrap(own, sizeof(own), NULL, NULL);
+		}
+		assert_non_null(shm);
+		refused(metal_shm_attach(shm, c.dev), ENOTSUP, "is no DMA-BUF, and v4l2:");
+		refused(metal_shm_attach(shm, card), ENOTSUP, "is no DMA-BUF, and drm:");
+		metal_shm_free(shm, NULL);
+		metal_shm_device_close(dev);
+	}
+	metal_shm_device_close(c.dev);
+	metal_shm_device_close(card);
+}
+
 static void impossible_sizes_are_refused_by_each_source(void **state)
 {
 	static const size_t overflows[] = { SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - 4095,
@@ -262,6 +293,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(read_only_heap_memory_is_refused_to_a_camera),
 		cmocka_unit_test(memory_too_small_for_the_frame_is_refused_to_a_camera),
 		cmocka_unit_test(memory_too_small_for_the_frame_is_refused_to_a_display),
+		cmocka_unit_test(memory_that_is_no_dmabuf_is_refused_to_camera_and_display),
 		cmocka_unit_test_setup(impossible_sizes_are_refused_by_each_source, name_dumb),
 		cmocka_unit_test_setup(contradicting_properties_are_refused_by_each_source,
 				       name_dumb),

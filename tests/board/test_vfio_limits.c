@@ -173,6 +173,30 @@ static void memory_in_a_cma_area_is_moved_or_refused(void **state)
 	metal_shm_device_close(edu.dev);
 }
 
+static void memory_is_chosen_for_the_device(void **state)
+{
+	struct metal_device *heap = NULL, *devs[2];
+	struct edu edu = edu_open(EDU);
+	struct metal_generic_shm *shm;
+
+	(void)state;
+	devs[0] = edu.dev;
+	shm = metal_shm_allocate_for(SIZE, devs, 1, 0);
+	if (!shm)
+		fail_msg("%s", metal_shm_last_error());
+	assert_int_equal(metal_shm_export(shm, METAL_SHM_EXPORT_DMABUF), -ENOTSUP);
+	assert_reason("memfd");
+	metal_shm_free(shm, NULL);
+	assert_int_equal(metal_shm_device_open("heap:system", &heap), 0);
+	devs[1] = heap;
+	errno = 0;
+	assert_null(metal_shm_allocate_for(SIZE, devs, 2, 0));
+	assert_int_equal(errno, ENOTSUP);
+	assert_reason("'system' exports");
+	metal_shm_device_close(heap);
+	metal_shm_device_close(edu.dev);
+}
+
 static void wrapped_range_with_a_hole_is_refused(void **state)
 {
 	struct edu edu = edu_open(EDU);
@@ -370,6 +394,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup(group_that_another_process_has_is_refused, begin),
 		cmocka_unit_test_setup(memory_that_cant_be_pinned_is_refused, begin),
 		cmocka_unit_test_setup(memory_in_a_cma_area_is_moved_or_refused, begin),
+		cmocka_unit_test_setup(memory_is_chosen_for_the_device, begin),
 		cmocka_unit_test_setup(wrapped_range_with_a_hole_is_refused, begin),
 		cmocka_unit_test_setup(addresses_end_and_come_back, begin),
 		cmocka_unit_test_setup_teardown(mappings_end_and_come_back, begin, lift_limits),
