@@ -332,6 +332,48 @@ static void more_vectors_than_there_are_are_refused(void **state)
 	metal_shm_device_close(edu.dev);
 }
 
+static void fail_allocation(int fail_nth, unsigned n)
+{
+	char text[16];
+	int length = snprintf(text, sizeof(text), "%u", n);
+
+	assert_int_equal(pwrite(fail_nth, text, (size_t)length, 0), length);
+}
+
+/* The kernel's own, one after the other, until an attach needs no more of them. */
+static void each_failed_allocation_of_an_attach_is_undone(void **state)
+{
+	struct metal_generic_shm *shm = memory_of("memfd", SIZE), *view = NULL;
+	int fail_nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	struct edu edu = edu_open(EDU);
+	unsigned failed = 0, n = 0;
+	char left[16] = "";
+
+	(void)state;
+	assert_true(fail_nth >= 0);
+	bytes_of(shm);
+	while (n < 200 && (!n || left[0] == '0')) {
+		fail_allocation(fail_nth, ++n);
+		view = metal_shm_attach(shm, edu.dev);
+		assert_true(pread(fail_nth, left, sizeof(left) - 1, 0) > 0);
+		fail_allocation(fail_nth, 0);
+		if (view) {
+			metal_shm_detach(view, edu.dev);
+		} else {
+			assert_int_equal(errno, ENOMEM);
+			failed++;
+		}
+		assert_int_equal(locked_kib(), 0);
+	}
+	shm_test_note("%u allocations, %u of which the attach needs", n - 1, failed);
+	assert_in_range(failed, 1, n - 1);
+	view = attached(shm, &edu);
+	metal_shm_detach(view, edu.dev);
+	metal_shm_free(shm, NULL);
+	metal_shm_device_close(edu.dev);
+	close(fail_nth);
+}
+
 /* In a process that is killed: everything, all the time. */
 static int go_round(void)
 {
@@ -401,6 +443,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(limit_of_locked_memory_is_named, begin,
 						lift_limits),
 		cmocka_unit_test_setup(more_vectors_than_there_are_are_refused, begin),
+		cmocka_unit_test_setup(each_failed_allocation_of_an_attach_is_undone, begin),
 		cmocka_unit_test_setup(killed_process_leaves_nothing_mapped, begin),
 	};
 
