@@ -71,6 +71,7 @@ struct shm__session {
 	uint16_t version;
 	uint32_t me, other; /* sessions; other 0: not heard yet */
 	uint32_t window;
+	uint32_t unread; /* the caller's: records that it keeps, for which no others may come yet */
 	uint32_t sent, may_send;            /* numbers: the last one sent; the last one granted */
 	uint32_t received, granted;         /* the same of the other end */
 	uint32_t their_shares, their_gives; /* room that the other end has */
@@ -132,11 +133,14 @@ enum shm__code shm__session_receive(struct shm__session *s, const void *data, si
 				    struct shm__event *ret_event, struct shm__out *out);
 
 /*
- * Refuse what the event SHARED or GIVEN told, before anything else is done with the session: as if it had
- * never come, with an ERROR to its sender. The out of that event must have been sent.
+ * Refuse what the event SHARED or GIVEN told, before another record is received: as if it had never come,
+ * with an ERROR to its sender. The out of that event must have been sent.
  */
 void shm__session_reject(struct shm__session *s, const struct shm__event *event,
 			 enum shm__code code, struct shm__out *out);
+
+/* Once unread went down: a CREDIT if the other end waits for it. */
+void shm__session_credit(struct shm__session *s, struct shm__out *out);
 
 /*
  * Wishes. Each answers OK with one record in out; else out is empty and nothing changed: AGAIN (no credit:

@@ -4,6 +4,14 @@
 
 #include "session_send.h"
 
+/* The highest number that the other end may use. What was granted once is not taken back. */
+static uint32_t limit_of(const struct shm__session *s)
+{
+	uint32_t limit = s->received + s->window - s->unread;
+
+	return shm__is_after(limit, s->granted) ? limit : s->granted;
+}
+
 enum shm__code shm__may_send(const struct shm__session *s)
 {
 	if (!s->up)
@@ -17,7 +25,7 @@ enum shm__code shm__emit(struct shm__session *s, struct shm__record *record, str
 
 	record->session = s->other;
 	record->number = counts ? shm__next_number(s->sent) : 0;
-	record->limit = s->received + s->window;
+	record->limit = limit_of(s);
 	out->size = shm__record_encode(record, out->data);
 	if (!out->size)
 		return SHM__CODE_INVALID;
@@ -79,10 +87,16 @@ void shm__session_begin(struct shm__session *s, uint32_t session, struct shm__ou
 void shm__credit(struct shm__session *s, struct shm__out *out)
 {
 	struct shm__record record = { .type = SHM__RECORD_CREDIT };
-	uint32_t used = s->window - (s->granted - s->received);
 
-	if (!out->size && used >= (s->window + 1) / 2)
+	if (!out->size && limit_of(s) - s->granted >= (s->window + 1) / 2)
 		shm__emit(s, &record, out);
+}
+
+void shm__session_credit(struct shm__session *s, struct shm__out *out)
+{
+	out->size = 0;
+	if (s->up)
+		shm__credit(s, out);
 }
 
 enum shm__code shm__session_share(struct shm__session *s, const struct shm__wire_share *what,

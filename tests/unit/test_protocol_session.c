@@ -371,6 +371,36 @@ static void no_more_is_sent_than_the_other_end_takes(void **state)
 	assert_int_equal(shm__session_send(&pair.a.s, "x", 1, &out), SHM__CODE_AGAIN);
 }
 
+static void what_the_caller_keeps_is_not_granted_again(void **state)
+{
+	struct shm__out out;
+
+	(void)state;
+	for (unsigned i = 0; i < PAIR_WINDOW; i++) {
+		pair_said(&pair.b, shm__session_send(&pair.a.s, "x", 1, &out), &out);
+		assert_int_equal(pair_step(&pair.b, &pair.a), SHM__EVENT_USER);
+		pair.b.s.unread++;
+	}
+	pair_settle(&pair);
+	/* the one that came last was not known to be kept when the limit was told */
+	if (shm__session_send(&pair.a.s, "x", 1, &out) == SHM__CODE_OK) {
+		pair_post(&pair.b, &out);
+		assert_int_equal(pair_step(&pair.b, &pair.a), SHM__EVENT_USER);
+		pair.b.s.unread++;
+	}
+	assert_int_equal(shm__session_send(&pair.a.s, "x", 1, &out), SHM__CODE_AGAIN);
+	/* nothing is taken back: what was granted stays */
+	assert_int_equal(pair.b.s.faults, 0);
+	pair.b.s.unread = 0;
+	shm__session_credit(&pair.b.s, &out);
+	assert_int_not_equal(out.size, 0);
+	pair_post(&pair.a, &out);
+	pair_settle(&pair);
+	for (unsigned i = 0; i < PAIR_WINDOW; i++)
+		assert_int_equal(shm__session_send(&pair.a.s, "x", 1, &out), SHM__CODE_OK);
+	assert_int_equal(shm__session_send(&pair.a.s, "x", 1, &out), SHM__CODE_AGAIN);
+}
+
 static void a_window_of_one_record_is_enough(void **state)
 {
 	struct shm__out out;
@@ -473,6 +503,7 @@ int main(int argc, char **argv)
 		CASE(eight_requests_wait_at_a_time),
 		CASE(messages_come_as_they_were_sent),
 		CASE(no_more_is_sent_than_the_other_end_takes),
+		CASE(what_the_caller_keeps_is_not_granted_again),
 		CASE(a_window_of_one_record_is_enough),
 		CASE(a_restart_voids_what_was_before),
 		CASE(an_end_without_room_takes_no_shares),
