@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file linux.h
- * What only Linux has: descriptors.
+ * What only Linux has: descriptors, and other processes.
  *
  * The conventions of shm.h hold. Every descriptor made here is close-on-exec.
  */
@@ -87,6 +87,112 @@ int metal_shm_export_fence(struct metal_generic_shm *shm, enum metal_shm_dir dir
  */
 int metal_shm_import_fence(struct metal_generic_shm *shm, struct metal_device *dev,
 			   enum metal_shm_dir dir, int borrow_fd);
+
+/**
+ * Send a buffer to another process, once and for all.
+ *
+ * The other process gets it by metal_shm_receive(). Nothing is said of who may touch the bytes, then or
+ * later: the two have their own way for that. metal_shm_peer_open() is for hand-overs.
+ *
+ * @param borrow_socket  a connected SOCK_SEQPACKET socket of AF_UNIX that is not a peer's; stays the
+ *                       caller's. Blocks as it is set to
+ * @param shm            any handle of a DMA-BUF, or of a memfd sealed against shrinking; of a part its bytes
+ *                       alone are named, though all of the memory's can be reached
+ * @return 0; -EINVAL, -ENOTSOCK, -ENOTCONN not such a socket; -ENOTSUP the memory has no descriptor, is open
+ *         for reading only, or may shrink; -EPIPE the other side is closed; -EAGAIN; or what the socket says
+ */
+int metal_shm_send(int borrow_socket, struct metal_generic_shm *shm);
+
+/**
+ * Receive a buffer from another process.
+ *
+ * What the memory is, and how large, is asked of the descriptor itself. Pairs with metal_shm_send().
+ *
+ * @param borrow_socket  as there
+ * @param ret_shm        receives a buffer or part with one reference; the same handle as before where this
+ *                       process has the memory already
+ * @return 0; -EINVAL, -ENOTSOCK, -ENOTCONN not such a socket; -ENODATA the other side has closed it; -EBADMSG
+ *         something else came; -ENOTSUP, -ERANGE a descriptor that is not such memory, or has fewer bytes
+ *         than were named; -EAGAIN; -ENOMEM, -EMFILE; or what the socket says
+ */
+int metal_shm_receive(int borrow_socket, struct metal_generic_shm **ret_shm);
+
+/**
+ * Make a device of another process, which has done the same with the other end of a socket.
+ *
+ * Either side shares its buffers by attaching them: metal_shm_attach() of a buffer or part tells the other
+ * process of it, metal_shm_sync_for_device() gives it the bytes, and metal_shm_sync_for_cpu() waits until they
+ * are returned. There they come out of metal_shm_peer_next(). Both may be said before the other process is
+ * there. The bytes are never copied.
+ *
+ * If the other process dies or closes its end, what it holds is the program's at once, and its next owner
+ * gets -ENODEV, likewise whoever attaches or gives; the descriptor of metal_shm_device_poll_fd() is readable,
+ * and metal_shm_device_dispatch() answers -ENODEV. Whatever it says is checked, and what it shares is judged
+ * by its descriptor alone: memory that may shrink, that is open for reading only, or that this process has
+ * from elsewhere is refused. It can hang on to bytes that it was given: waiting has timeouts.
+ * The records on the socket: docs/coprocessor-protocol.md.
+ *
+ * @param take_socket  a connected SOCK_SEQPACKET socket of AF_UNIX; libshm's on success, the caller's
+ *                     otherwise. It becomes close-on-exec
+ * @param ret_dev      receives the device, "peer:PID" by name; closing it ends all that was shared
+ * @return 0; -EINVAL, -ENOTSOCK, -ENOTCONN not such a socket; -ENOMEM
+ */
+int metal_shm_peer_open(int take_socket, struct metal_device **ret_dev);
+
+/** Bytes that a message between processes has at most. */
+#define METAL_SHM_PEER_MESSAGE 472u
+
+/** What came from another process. Set struct_size before the call. */
+struct metal_shm_peer_event {
+	uint32_t struct_size;
+	/** given: what this process may do with the bytes until it returns them; a message: 0 */
+	uint32_t dir;
+	/** the buffer or part that was given, with a reference; NULL: a message came */
+	struct metal_generic_shm *shm;
+	uint32_t size; /**< bytes of the message */
+	uint8_t data[METAL_SHM_PEER_MESSAGE];
+};
+
+/**
+ * Take what the other process gave or said next, in the order in which it did.
+ *
+ * What was given is like a frame that was dequeued: the program takes it by metal_shm_sync_for_cpu(), or hands
+ * it to another device; it returns it by metal_shm_sync_for_device(shm, dev, METAL_SHM_DIR_DEV_RW), and
+ * ends the reference by metal_shm_free(). The same buffer comes as the same handle again. Bytes that the other
+ * process has not given are its: metal_shm_sync_for_cpu() of them waits, and returning them is -EBUSY.
+ *
+ * @param dev         a device of metal_shm_peer_open()
+ * @param timeout_ns  nanoseconds; 0 polls; METAL_SHM_FOREVER
+ * @param ret_event   struct_size set by the caller, the rest filled
+ * @return 0; -ETIMEDOUT; -ENODEV the other process has ended, and all that it gave or said before was taken;
+ *         -EPROTONOSUPPORT it speaks another version; -EINVAL; -EMFILE no descriptor left to wait with
+ */
+int metal_shm_peer_next(struct metal_device *dev, int64_t timeout_ns,
+			struct metal_shm_peer_event *ret_event);
+
+/**
+ * Say something to the other process.
+ *
+ * It arrives in order with what is given: what is said of a frame first is there before the frame. Never
+ * blocks; what the other process has no room for is sent when it has.
+ *
+ * @param dev   a device of metal_shm_peer_open()
+ * @param data  the program's own
+ * @param size  bytes, 1 to METAL_SHM_PEER_MESSAGE
+ * @return 0; -EINVAL; -ENODEV the other process has ended; -ENOMEM
+ */
+int metal_shm_peer_say(struct metal_device *dev, const void *data, size_t size);
+
+/**
+ * Return what was given, and say that the work failed.
+ *
+ * As metal_shm_sync_for_device(shm, dev, METAL_SHM_DIR_DEV_RW), but the next owner over there gets -EIO.
+ *
+ * @param shm  the buffer or part that was given
+ * @param dev  the device that gave it
+ * @return as there; -EINVAL @p dev shares no such bytes
+ */
+int metal_shm_peer_fail(struct metal_generic_shm *shm, struct metal_device *dev);
 
 /**
  * The descriptor to poll for a device's events.

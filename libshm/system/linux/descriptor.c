@@ -7,6 +7,7 @@
 #include <shm/linux.h>
 
 #include "core.h"
+#include "descriptor.h"
 #include "dmabuf.h"
 
 /* Finding a memory and making its record are one step: the same memory is one buffer. */
@@ -89,74 +90,120 @@ static int check_memory(int fd, size_t *ret_size, bool *ret_dmabuf)
 	return 0;
 }
 
-static int import_memory(int fd, size_t size, bool dmabuf, struct metal_generic_shm **ret_shm)
+int shm__import_source(const char *name, struct metal_device **ret_src)
+{
+	return metal_shm_device_create(&foreign_ops, name, NULL, ret_src);
+}
+
+/*
+ * Nobody knows who wrote it last: others may have it mapped, and devices may have written. But whoever
+ * stays around says it when bytes change hands, and then they are as a CPU left them.
+ */
+static void note_origin(struct shm__root *root, int fd, bool devices_wrote)
+{
+	shm__mutex_lock(&root->lock);
+	root->unusual |= SHM__SHARED;
+	root->read_only = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+	if (devices_wrote)
+		shm__range_at(&root->ranges, 0)->flags |= SHM__DEV_DIRTY;
+	root->device_dirty = devices_wrote;
+	shm__mutex_unlock(&root->lock);
+}
+
+static int import_memory(int fd, size_t size, bool dmabuf, struct metal_device *src,
+			 struct metal_generic_shm **ret_shm)
 {
 	static const char mark = 'd';
 	struct metal_shm_memory memory = { .size = size };
-	struct metal_device *dev;
-	int error;
+	struct metal_device *dev = src;
+	int error = 0;
 
 	memory.data = dmabuf ? (void *)(uintptr_t)&mark : NULL;
 	memory.os_handle = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (memory.os_handle < 0)
 		return shm__error(errno, "descriptor %d can't be duplicated", fd);
-	error = metal_shm_device_create(&foreign_ops, "import", NULL, &dev);
+	if (!src)
+		error = shm__import_source("import", &dev);
 	if (error)
 		goto close_fd;
 	error = shm__root_create(dev, &memory, size, ret_shm);
-	metal_shm_device_close(dev);
+	if (!src)
+		metal_shm_device_close(dev);
 	if (error)
 		goto close_fd;
-	/* nobody knows who wrote it last: others may have it mapped, and devices may have written */
-	shm__mutex_lock(&(*ret_shm)->root->lock);
-	(*ret_shm)->root->unusual |= SHM__SHARED;
-	(*ret_shm)->root->read_only = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
-	if (dmabuf)
-		shm__range_at(&(*ret_shm)->root->ranges, 0)->flags |= SHM__DEV_DIRTY;
-	(*ret_shm)->root->device_dirty = dmabuf;
-	shm__mutex_unlock(&(*ret_shm)->root->lock);
+	note_origin((*ret_shm)->root, fd, dmabuf && !src);
 	return 0;
 close_fd:
 	close(memory.os_handle);
 	return error;
 }
 
-struct metal_generic_shm *metal_shm_import(int borrow_fd, uint64_t offset, size_t size)
+/* The buffer of a memory, known or new. */
+static int find_memory(int fd, size_t whole, bool dmabuf, struct metal_device *src,
+		       struct metal_generic_shm **ret_shm)
 {
 	struct shm__identity identity = { 0 };
-	struct metal_generic_shm *shm = NULL, *part;
+	struct metal_generic_shm *shm;
+	int error = shm__os_identity(fd, &identity);
+
+	if (error)
+		return error;
+	shm__mutex_lock(&import_lock);
+	shm = shm__root_find(&identity, NULL);
+	if (!shm)
+		error = errno == ENOENT ? import_memory(fd, whole, dmabuf, src, &shm) : -errno;
+	shm__mutex_unlock(&import_lock);
+	if (!error && src && shm->root->src != src) {
+		error = shm__error(EEXIST, "%s shares memory that %s gave", src->name,
+				   shm->root->src->name);
+		metal_shm_free(shm, NULL);
+	}
+	if (!error)
+		*ret_shm = shm;
+	return error;
+}
+
+int shm__import(int borrow_fd, uint64_t offset, size_t size, struct metal_device *src,
+		struct metal_generic_shm **ret_shm)
+{
+	struct metal_generic_shm *shm, *part;
 	bool dmabuf = false;
 	size_t whole = 0;
-	int error = shm__enter();
+	int error = check_memory(borrow_fd, &whole, &dmabuf);
 
-	if (!error)
-		error = check_memory(borrow_fd, &whole, &dmabuf);
 	if (!error && (offset >= whole || size > whole - offset))
 		error = shm__error(ERANGE, "%zu bytes at %llu are outside the memory's %zu", size,
 				   (unsigned long long)offset, whole);
 	if (!error)
-		error = shm__os_identity(borrow_fd, &identity);
-	if (!error) {
-		shm__mutex_lock(&import_lock);
-		shm = shm__root_find(&identity, NULL);
-		if (!shm)
-			error = errno == ENOENT ? import_memory(borrow_fd, whole, dmabuf, &shm)
-						: -errno;
-		shm__mutex_unlock(&import_lock);
-	}
-	if (error || !shm) {
-		shm__os_set_errno(-error);
-		return NULL;
-	}
+		error = find_memory(borrow_fd, whole, dmabuf, src, &shm);
+	if (error)
+		return error;
 	shm__count(shm->root, NULL, SHM__IMPORTS, 1);
 	shm__trace(shm->root, NULL, SHM__TRACE_IMPORTED, offset, size, 0);
 	if (!size)
 		size = shm->size > offset ? shm->size - (size_t)offset : 0;
-	if (!offset && size >= shm->size)
-		return shm;
+	if (!offset && size >= shm->size) {
+		*ret_shm = shm;
+		return 0;
+	}
 	part = metal_shm_sub(shm, (size_t)offset, size, 0);
+	error = part ? 0 : -errno;
 	metal_shm_free(shm, NULL);
-	return part;
+	if (part)
+		*ret_shm = part;
+	return error;
+}
+
+struct metal_generic_shm *metal_shm_import(int borrow_fd, uint64_t offset, size_t size)
+{
+	struct metal_generic_shm *shm = NULL;
+	int error = shm__enter();
+
+	if (!error)
+		error = shm__import(borrow_fd, offset, size, NULL, &shm);
+	if (error)
+		shm__os_set_errno(-error);
+	return shm;
 }
 
 int metal_shm_export(struct metal_generic_shm *shm, uint32_t flags)

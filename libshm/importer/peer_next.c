@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the program asks of another process: what came, a word, a refusal. */
+#include <string.h>
+
+#include "peer.h"
+
+static struct shm__peer *open_peer_of(struct metal_device *dev)
+{
+	return shm__device_check(dev) ? NULL : metal_shm_device_data(dev, &shm__peer_ops);
+}
+
+/* Under lock; false: nothing is there. */
+static bool take_item(struct shm__peer *peer, struct metal_shm_peer_event *ret)
+{
+	const struct shm__peer_item *item = &peer->items[peer->items_first];
+	struct metal_shm_peer_event event = { .struct_size = ret->struct_size };
+	struct shm__out out;
+
+	if (!peer->items_count)
+		return false;
+	event.shm = item->shm;
+	event.dir = item->shm ? item->dir : 0;
+	event.size = item->size;
+	memcpy(event.data, item->data, item->size);
+	peer->items_first = (peer->items_first + 1) % SHM__PEER_ITEMS;
+	peer->items_count--;
+	if (!event.shm && !peer->dead) {
+		peer->session.unread--;
+		shm__session_credit(&peer->session, &out);
+		shm__peer_answer(peer, &out);
+	}
+	memcpy(ret, &event, ret->struct_size < sizeof(event) ? ret->struct_size : sizeof(event));
+	return true;
+}
+
+/* 0 with an item in ret; -EAGAIN nothing there yet; or why nothing comes any more. */
+static int look(struct shm__peer *peer, struct metal_shm_peer_event *ret)
+{
+	int error = 0;
+
+	shm__mutex_lock(&peer->lock);
+	if (!take_item(peer, ret))
+		error = peer->dead ? peer->dead : -EAGAIN;
+	shm__mutex_unlock(&peer->lock);
+	return error;
+}
+
+static int wait_for_item(struct shm__peer *peer, struct shm__deadline *deadline,
+			 struct metal_shm_peer_event *ret)
+{
+	struct shm__waiter waiter = { .wake = shm__os_thread_wake() };
+	int error, late = 0;
+
+	if (!waiter.wake)
+		return shm__error(EMFILE, "no descriptor left to wait with");
+	shm__mutex_lock(&peer->lock);
+	waiter.next = peer->waiters;
+	peer->waiters = &waiter;
+	shm__mutex_unlock(&peer->lock);
+	for (;;) {
+		shm__peer_hear(peer); /* its errors stay in the peer */
+		error = look(peer, ret);
+		if (error != -EAGAIN || late)
+			break;
+		late = shm__sleep(NULL, 0, waiter.wake, peer->fd, deadline);
+	}
+	shm__mutex_lock(&peer->lock);
+	shm__waiter_remove(&peer->waiters, &waiter);
+	shm__mutex_unlock(&peer->lock);
+	return error == -EAGAIN ? late : error;
+}
+
+int metal_shm_peer_next(struct metal_device *dev, int64_t timeout_ns,
+			struct metal_shm_peer_event *ret_event)
+{
+	struct shm__deadline deadline = { .timeout_ns = timeout_ns };
+	struct shm__peer *peer = open_peer_of(dev);
+	int error;
+
+	if (!peer)
+		return -errno;
+	if (!ret_event || ret_event->struct_size < offsetof(struct metal_shm_peer_event, data))
+		return shm__error(EINVAL, "metal_shm_peer_next: struct_size is not set");
+	shm__device_ref(dev);
+	error = look(peer, ret_event);
+	if (error == -EAGAIN)
+		error = wait_for_item(peer, &deadline, ret_event);
+	shm__device_unref(dev);
+	if (error == -ETIMEDOUT)
+		return shm__error(ETIMEDOUT, "%s gave nothing", dev->name);
+	if (error)
+		return shm__error(-error, "%s has ended", dev->name);
+	return 0;
+}
+
+int metal_shm_peer_say(struct metal_device *dev, const void *data, size_t size)
+{
+	const struct shm__peer_wish wish = { .type = SHM__RECORD_USER, .length = (uint32_t)size };
+	struct shm__peer *peer = open_peer_of(dev);
+	int error;
+
+	if (!peer)
+		return -errno;
+	if (!data || !size || size > METAL_SHM_PEER_MESSAGE)
+		return shm__error(EINVAL, "a message has 1 to %u bytes", METAL_SHM_PEER_MESSAGE);
+	shm__mutex_lock(&peer->lock);
+	error = shm__peer_say(peer, &wish, data);
+	shm__mutex_unlock(&peer->lock);
+	return error;
+}
+
+int metal_shm_peer_fail(struct metal_generic_shm *shm, struct metal_device *dev)
+{
+	struct shm__peer *peer = open_peer_of(dev);
+	struct shm__peer_in *in;
+
+	if (!peer)
+		return -errno;
+	in = metal_shm_view_data(shm, dev);
+	if (!in || in->kind != SHM__PEER_IN)
+		return shm__error(EINVAL, "%s shares no such bytes", dev->name);
+	shm__mutex_lock(&peer->lock);
+	in->result = SHM__CODE_FAILED;
+	shm__mutex_unlock(&peer->lock);
+	return metal_shm_sync_for_device(shm, dev, METAL_SHM_DIR_DEV_RW);
+}
