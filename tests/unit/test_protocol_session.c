@@ -349,81 +349,6 @@ static void messages_come_as_they_were_sent(void **state)
 			 SHM__CODE_INVALID);
 }
 
-static void no_more_is_sent_than_the_other_end_takes(void **state)
-{
-	struct shm__out out;
-	unsigned sent = 0;
-
-	(void)state;
-	while (shm__session_send(&pair.a.s, "x", 1, &out) == SHM__CODE_OK) {
-		pair_post(&pair.b, &out);
-		sent++;
-	}
-	assert_int_equal(sent, PAIR_WINDOW);
-	assert_int_equal(shm__session_send(&pair.a.s, "x", 1, &out), SHM__CODE_AGAIN);
-	assert_int_equal(out.size, 0);
-	/* half of it read, and there is room for half */
-	for (unsigned i = 0; i < PAIR_WINDOW / 2; i++)
-		assert_int_equal(pair_step(&pair.b, &pair.a), SHM__EVENT_USER);
-	assert_int_equal(pair_step(&pair.a, &pair.b), SHM__EVENT_NONE);
-	for (unsigned i = 0; i < PAIR_WINDOW / 2; i++)
-		pair_said(&pair.b, shm__session_send(&pair.a.s, "x", 1, &out), &out);
-	assert_int_equal(shm__session_send(&pair.a.s, "x", 1, &out), SHM__CODE_AGAIN);
-}
-
-static void what_the_caller_keeps_is_not_granted_again(void **state)
-{
-	struct shm__out out;
-
-	(void)state;
-	for (unsigned i = 0; i < PAIR_WINDOW; i++) {
-		pair_said(&pair.b, shm__session_send(&pair.a.s, "x", 1, &out), &out);
-		assert_int_equal(pair_step(&pair.b, &pair.a), SHM__EVENT_USER);
-		pair.b.s.unread++;
-	}
-	pair_settle(&pair);
-	/* the one that came last was not known to be kept when the limit was told */
-	if (shm__session_send(&pair.a.s, "x", 1, &out) == SHM__CODE_OK) {
-		pair_post(&pair.b, &out);
-		assert_int_equal(pair_step(&pair.b, &pair.a), SHM__EVENT_USER);
-		pair.b.s.unread++;
-	}
-	assert_int_equal(shm__session_send(&pair.a.s, "x", 1, &out), SHM__CODE_AGAIN);
-	/* nothing is taken back: what was granted stays */
-	assert_int_equal(pair.b.s.faults, 0);
-	pair.b.s.unread = 0;
-	shm__session_credit(&pair.b.s, &out);
-	assert_int_not_equal(out.size, 0);
-	pair_post(&pair.a, &out);
-	pair_settle(&pair);
-	for (unsigned i = 0; i < PAIR_WINDOW; i++)
-		assert_int_equal(shm__session_send(&pair.a.s, "x", 1, &out), SHM__CODE_OK);
-	assert_int_equal(shm__session_send(&pair.a.s, "x", 1, &out), SHM__CODE_AGAIN);
-}
-
-static void a_window_of_one_record_is_enough(void **state)
-{
-	struct shm__out out;
-
-	(void)state;
-	pair_init_end(&pair.a, 1, 1);
-	pair_init_end(&pair.b, 2, 1);
-	shm__session_begin(&pair.a.s, 0xa1, &out);
-	pair_post(&pair.b, &out);
-	pair_settle(&pair);
-	/* over the place where numbers begin again */
-	pair.a.s.sent = pair.b.s.received = UINT32_MAX - 3;
-	pair.a.s.may_send = pair.b.s.granted = UINT32_MAX - 2;
-	for (unsigned i = 0; i < 8; i++) {
-		pair_said(&pair.b, shm__session_send(&pair.a.s, "x", 1, &out), &out);
-		assert_int_equal(shm__session_send(&pair.a.s, "x", 1, &out), SHM__CODE_AGAIN);
-		assert_int_equal(pair_step(&pair.b, &pair.a), SHM__EVENT_USER);
-		pair_settle(&pair);
-	}
-	assert_int_equal(pair.a.s.sent, 5);
-	assert_int_equal(pair.b.s.faults, 0);
-}
-
 static void a_restart_voids_what_was_before(void **state)
 {
 	struct shm__out out;
@@ -502,9 +427,6 @@ int main(int argc, char **argv)
 		CASE(a_request_may_be_refused),
 		CASE(eight_requests_wait_at_a_time),
 		CASE(messages_come_as_they_were_sent),
-		CASE(no_more_is_sent_than_the_other_end_takes),
-		CASE(what_the_caller_keeps_is_not_granted_again),
-		CASE(a_window_of_one_record_is_enough),
 		CASE(a_restart_voids_what_was_before),
 		CASE(an_end_without_room_takes_no_shares),
 		CASE(a_share_that_no_record_can_say_is_refused_here),
