@@ -10,6 +10,7 @@
 #define SIZE ((size_t)5 * 4096)
 
 static const char *const sources[] = { "memfd", "udmabuf", "heap:system", "heap:contiguous" };
+#define FIRST_HEAP 2 /* the sync of udmabuf (6.1) doesn't reach what devices have copies of */
 
 static struct metal_generic_shm *allocate(const char *name)
 {
@@ -102,7 +103,7 @@ static void a_device_and_a_process_work_in_turns(void **state)
 
 	(void)state;
 	importer_device_open(&device, "importer");
-	for (size_t i = 1; i < SHM_TEST_COUNT(sources); i++) {
+	for (size_t i = FIRST_HEAP; i < SHM_TEST_COUNT(sources); i++) {
 		struct metal_generic_shm *shm = allocate(sources[i]);
 		struct metal_generic_shm *views[] = { attach(shm, device.dev),
 						      attach(shm, worker.dev) };
