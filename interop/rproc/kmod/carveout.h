@@ -16,7 +16,8 @@ struct region {
 	struct list_head node;
 	struct miscdevice misc;
 	char name[32];
-	char path[64]; /* of its node below /dev */
+	char label[64]; /* in /sys/class/misc, where all kinds of names are */
+	char path[64];  /* of its node below /dev */
 	phys_addr_t start;
 	size_t pages;
 	u32 flags;

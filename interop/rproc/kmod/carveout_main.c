@@ -269,8 +269,9 @@ static int region_add(char *words)
 		goto free_region;
 	}
 	snprintf(region->path, sizeof(region->path), "shm_carveout/%s", region->name);
+	snprintf(region->label, sizeof(region->label), "shm_carveout-%s", region->name);
 	region->misc.minor = MISC_DYNAMIC_MINOR;
-	region->misc.name = region->name;
+	region->misc.name = region->label;
 	region->misc.nodename = region->path;
 	region->misc.fops = &operations;
 	region->misc.mode = 0600;
@@ -329,7 +330,18 @@ static int region_get(char *page, const struct kernel_param *parameter)
 	return length;
 }
 
-static const struct kernel_param_ops region_operations = { .set = region_set, .get = region_get };
+/* Where the module wasn't loaded after all. */
+static void region_forget(void *unused)
+{
+	while (early_count)
+		kfree(early[--early_count]);
+}
+
+static const struct kernel_param_ops region_operations = {
+	.set = region_set,
+	.get = region_get,
+	.free = region_forget,
+};
 module_param_cb(region, &region_operations, NULL, 0600);
 MODULE_PARM_DESC(
 	region,
@@ -351,15 +363,12 @@ static int __init carveout_init(void)
 	int error = 0, i;
 
 	mutex_lock(&regions_lock);
-	for (i = 0; i < early_count; i++) {
-		if (!error) {
-			error = region_add(early[i]);
-			if (error)
-				pr_err("shm_carveout: region %d of modprobe's line: %d\n", i + 1,
-				       error);
-		}
-		kfree(early[i]);
+	for (i = 0; i < early_count && !error; i++) {
+		error = region_add(early[i]);
+		if (error)
+			pr_err("shm_carveout: region %d of modprobe's line: %d\n", i + 1, error);
 	}
+	region_forget(NULL);
 	if (error)
 		forget_all();
 	ready = !error;
