@@ -120,10 +120,14 @@ static int give(struct shm__peer *peer, struct shm__peer_out *out, enum metal_sh
 	if (out->gone)
 		error = shm__error(ENODEV, "%s doesn't take the buffer, or takes it no more",
 				   peer->dev->name);
+	else if (out->given && ((out->dir | dir) & METAL_SHM_DIR_DEV_W))
+		error = shm__error(EBUSY, "%s has these bytes already", peer->dev->name);
 	else
 		error = shm__peer_say(peer, &wish, NULL);
-	if (!error)
+	if (!error) {
+		out->dir = out->given ? out->dir | dir : dir;
 		out->given++;
+	}
 	shm__mutex_unlock(&peer->lock);
 	return error;
 }

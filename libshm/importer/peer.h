@@ -32,6 +32,7 @@ struct shm__peer_out {
 	uint64_t size;
 	uint32_t id;    /* 0: not told yet */
 	unsigned given; /* works that the core was promised an end of */
+	unsigned dir;   /* METAL_SHM_DIR_*: of all of these */
 	int fd;         /* borrowed from the memory */
 	uint64_t offset;
 	bool gone; /* refused, or the other process ended it */

@@ -141,9 +141,8 @@ int shm__peer_say(struct shm__peer *peer, const struct shm__peer_wish *wish, con
 		return say_later(peer, wish, data);
 	if (code)
 		return shm__error(-shm__peer_errno(code), "%s: %s", peer->dev->name,
-				  code == SHM__CODE_FULL   ? "it has no room to remember more"
-				  : code == SHM__CODE_HELD ? "it has these bytes already"
-							   : "it takes them no more");
+				  code == SHM__CODE_FULL ? "it has no room to remember more"
+							 : "it takes the bytes no more");
 	return 0;
 }
 

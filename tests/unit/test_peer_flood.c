@@ -165,6 +165,7 @@ static void what_waits_for_credit_is_said_when_there_is_some(void **state)
 	(void)state;
 	/* nobody is there yet */
 	assert_int_equal(metal_shm_sync_for_device(shm, liar.dev, METAL_SHM_DIR_DEV_R), 0);
+	assert_int_equal(metal_shm_sync_for_device(shm, liar.dev, METAL_SHM_DIR_DEV_RW), -EBUSY);
 	assert_int_equal(metal_shm_peer_say(liar.dev, "hello", 5), 0);
 	liar.limit = 1;
 	liar_say(&liar,
@@ -184,7 +185,7 @@ static void what_waits_for_credit_is_said_when_there_is_some(void **state)
 	assert_int_equal(liar_hear(&liar).type, SHM__RECORD_GIVE);
 	assert_int_equal(liar_hear(&liar).type, SHM__RECORD_USER);
 	metal_shm_device_close(liar.dev);
-	assert_int_equal(metal_shm_sync_for_cpu(shm, METAL_SHM_DIR_DEV_R), -ENODEV);
+	assert_int_equal(metal_shm_sync_for_cpu(shm, METAL_SHM_DIR_DEV_RW), -ENODEV);
 	metal_shm_detach(view, liar.dev);
 	metal_shm_free(shm, NULL);
 	close(liar.end);
