@@ -81,6 +81,18 @@ static int find_again(struct metal_generic_shm *shm, struct metal_device *dev,
 	return error;
 }
 
+/* It counts as one that writes by DMA: no order of syncs keeps what either kind wrote. */
+static void tell_unknown(const struct metal_generic_shm *view)
+{
+	const struct shm__root *root = view->shadow ? view->shadow->root : view->root;
+
+	if (view->view.access == METAL_SHM_ACCESS_UNKNOWN && !shm__is_coherent(root))
+		shm__log(METAL_SHM_LOG_INFO,
+			 "%s doesn't say how it moves bytes, and %s memory isn't known to be "
+			 "coherent: what it writes by the CPU may be lost",
+			 view->dev->name, root->src->name);
+}
+
 /* Alone with the memory's attachments. */
 static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 		     struct metal_generic_shm **ret_view)
@@ -127,6 +139,7 @@ static int make_view(struct metal_generic_shm *shm, struct metal_device *dev,
 		shm__trace(root, dev, SHM__TRACE_WINDOW, view->window->from,
 			   view->window->to - view->window->from, 0);
 	shm__trace(root, dev, SHM__TRACE_ATTACHED, view->offset, view->size, 0);
+	tell_unknown(view);
 	*ret_view = view;
 	return 0;
 }

@@ -279,6 +279,37 @@ static void a_device_of_an_unknown_kind_counts_as_one_that_a_bounced_one_would_h
 	fake_importer_end(other);
 }
 
+static char told[256];
+
+static void on_log(void *user, enum metal_shm_log_level level, const char *line)
+{
+	(void)user;
+	(void)level;
+	strncpy(told, line, sizeof(told) - 1);
+}
+
+static void an_unknown_kind_is_told_where_it_may_lose_bytes(void **state)
+{
+	struct bench *bench = *state;
+	struct fake_importer *other = fake_importer_new("other", METAL_SHM_ACCESS_UNKNOWN);
+	struct fake_source *coherent = fake_source_new("coherent", false);
+	struct metal_generic_shm *quiet = fake_buffer(coherent, 1000);
+
+	metal_shm_set_log(on_log, NULL, METAL_SHM_LOG_INFO);
+	metal_shm_detach(metal_shm_attach(bench->shm, bench->gpu->dev), bench->gpu->dev);
+	metal_shm_detach(metal_shm_attach(quiet, other->dev), other->dev);
+	assert_string_equal(told, "");
+	metal_shm_detach(metal_shm_attach(bench->shm, other->dev), other->dev);
+	assert_string_equal(told,
+			    "other doesn't say how it moves bytes, and src memory isn't known "
+			    "to be coherent: what it writes by the CPU may be lost");
+	metal_shm_set_log(NULL, NULL, METAL_SHM_LOG_INFO);
+	metal_shm_detach(bench->view, bench->camera->dev);
+	metal_shm_free(quiet, NULL);
+	fake_source_end(coherent);
+	fake_importer_end(other);
+}
+
 /* They see what the program sees. */
 static void a_bounced_device_shares_with_those_that_use_the_cpu(void **state)
 {
@@ -426,6 +457,7 @@ int main(int argc, char **argv)
 		CASE(an_importer_maps_the_whole_memory_around_its_range),
 		CASE(a_bounced_device_shares_a_buffer_with_no_other),
 		CASE(a_device_of_an_unknown_kind_counts_as_one_that_a_bounced_one_would_harm),
+		CASE(an_unknown_kind_is_told_where_it_may_lose_bytes),
 		CASE(a_bounced_device_shares_with_those_that_use_the_cpu),
 		CASE(parts_that_are_copied_are_shared_with_a_bounced_device),
 		CASE(a_bounced_view_that_is_ending_is_shared_with_no_other),
