@@ -135,6 +135,7 @@ int shm__shadow_make(struct metal_generic_shm *view, struct metal_device *dev,
 	copy = view->shadow->root;
 	shm__mutex_lock(&copy->lock);
 	copy->ranges.store[0].flags &= ~SHM__OWNED; /* never the program's */
+	copy->unguarded = true;                     /* nor is its mapping */
 	shm__trace(copy, dev, SHM__TRACE_SHADOW, 0, copy->size, 0);
 	error = shm__map_locked(copy, METAL_SHM_READ | METAL_SHM_WRITE);
 	shm__mutex_unlock(&copy->lock);
