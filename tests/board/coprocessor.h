@@ -45,6 +45,9 @@
 /* Endpoints of the test firmware: one sends everything back, each byte ^ 0x20, one works. */
 enum { COPROCESSOR_ECHO = 0x400, COPROCESSOR_WORK = 0x401 };
 
+/* The endpoint of firmware that speaks libshm's protocol. */
+enum { COPROCESSOR_LIBSHM = 0x410 };
+
 /* What the second is asked. Addresses are the coprocessor's. It answers with the same record. */
 struct coprocessor_job {
 	unsigned int what;

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Builds of the tree for processors without an operating system, each in a folder of its own."""
+"""Builds of the tree for processors without an operating system, each in a folder of its own.
+
+    cross.py ROOT FOLDER TARGET OUTPUT FILE [OPTION...]    build it, and copy its FILE to OUTPUT
+"""
 
 import os
+import shutil
 import subprocess
+import sys
 
 
 class Broken(Exception):
@@ -25,3 +30,16 @@ def build(root, folder, target, *options):
         run(['meson', 'setup', folder, root, '--cross-file', cross, '-Dsystem=generic', *options])
     run(['ninja', '-C', folder])
     return folder
+
+
+def main(root, folder, target, output, name, *options):
+    try:
+        built = os.path.join(build(root, folder, target, *options), name)
+    except Broken as broken:
+        sys.exit(str(broken))
+    if not os.path.exists(output) or os.path.getmtime(output) < os.path.getmtime(built):
+        shutil.copy2(built, output)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

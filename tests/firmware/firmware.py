@@ -58,6 +58,8 @@ def passes_on_riscv(name, harts):
 if __name__ == '__main__':
     sys.exit(tap.main([
         *[compiles(target) for target in ('aarch64', 'riscv64', 'thumbv7')],
+        passes_on_riscv('test_firmware', 2),
+        passes_on_riscv('test_firmware_request', 2),
         passes_on_riscv('test_generic', 2),
         passes_on_riscv('test_generic_lock', 2),
     ], sys.argv[3:]))

@@ -29,7 +29,7 @@ def compile_alone(tree, compiler, arguments):
     flags = [f'-I{tree.path(folder)}' for folder in sorted(folders)] + foreign_flags()
 
     def complaints(header):
-        source = f'#include <{header.split("/include/")[1]}>\n'
+        source = f'#include <shm/{header.rsplit("/", 1)[1]}>\n'
         # -pedantic wants a translation unit to hold something.
         source += 'extern int something;\n'
         answer = subprocess.run(shlex.split(compiler) + arguments + WARNINGS + flags + ['-'],

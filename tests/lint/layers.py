@@ -88,7 +88,8 @@ def core_and_protocol_name_no_source_or_adapter(tree):
 
 def libshm_includes_no_adapter(tree):
     own = {os.path.basename(header)
-           for header in tree.public_headers('libshm') + tree.platform_headers()}
+           for header in tree.public_headers('libshm') + tree.platform_headers()
+           if in_folder(header, 'libshm')}
 
     def allowed(_, kind, header):
         if kind == '<' and FOREIGN.match(header):
@@ -109,6 +110,8 @@ def adapters_include_only_libshms_public_headers(tree):
     def allowed(name, kind, header):
         adapter = f'interop/{adapter_of(name)}'
         own = {os.path.basename(path) for path in tree.public_headers(adapter)}
+        if in_folder(name, f'{adapter}/firmware'):
+            own = {os.path.basename(path) for path in tree.platform_headers()}
         if header.startswith('shm/'):
             return None if header[4:] in core | own else "another adapter's header, or none"
         # what crosses to the other side is the adapter's too: it links those objects itself

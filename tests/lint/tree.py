@@ -73,8 +73,8 @@ class Tree:
 
 
     def platform_headers(self):
-        """Those of libshm on one system alone, which no library exports."""
-        return self.files('libshm/system/*/include/shm/*.h')
+        """Those of libshm on one system alone, and those for firmware, which no library exports."""
+        return self.files('libshm/system/*/include/shm/*.h', 'interop/*/firmware/shm/*.h')
 
 
 class Function:

@@ -48,6 +48,11 @@ int metal_shm_platform_set(const struct metal_shm_platform *platform)
 	return shm__memory_begin();
 }
 
+const struct metal_shm_platform *metal_shm_platform(void)
+{
+	return shm__platform.now_ns ? &shm__platform : NULL;
+}
+
 /* One more than there is room for would write over another's: it shares the last one's. */
 unsigned shm__os_processor(void)
 {

@@ -28,8 +28,9 @@ static int put(char c, FILE *file)
 }
 
 static FILE uart = FDEV_SETUP_STREAM(put, NULL, NULL, _FDEV_SETUP_WRITE);
-FILE *const stdout = &uart;
-FILE *const stderr = &uart;
+/* used: the C library is no part of link-time optimisation */
+__attribute__((used)) FILE *const stdout = &uart;
+__attribute__((used)) FILE *const stderr = &uart;
 
 int64_t bare_now_ns(void)
 {

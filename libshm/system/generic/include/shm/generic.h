@@ -59,6 +59,13 @@ struct metal_shm_platform {
 int metal_shm_platform_set(const struct metal_shm_platform *platform);
 
 /**
+ * What the library was told, for libraries above it.
+ *
+ * @return the platform; NULL when none was set
+ */
+const struct metal_shm_platform *metal_shm_platform(void);
+
+/**
  * Make a buffer of memory at an address.
  *
  * As metal_shm_wrap(), but devices may work on it past the cache: hand-overs run the platform's cache
