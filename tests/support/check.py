@@ -247,12 +247,13 @@ def build(folder, totals):
 def list_cases(runs):
     """A line for each case of each run: as many as a full run counts."""
     status = 0
+    folder = os.path.join(BUILD, 'check')
     for run in runs:
         for test in tests_of(Run(run.name, run.suite, without=run.without)):
             if test['protocol'] != 'tap':
                 print(f'{run.name} {test["name"]}: exit status')
                 continue
-            answer = subprocess.run(test['cmd'] + ['--list'], cwd=ROOT, text=True, check=False,
+            answer = subprocess.run(test['cmd'] + ['--list'], cwd=folder, text=True, check=False,
                                     env={**os.environ, **test['env']}, stdin=subprocess.DEVNULL,
                                     stdout=subprocess.PIPE)
             for case in answer.stdout.splitlines():
