@@ -280,6 +280,28 @@ static void one_that_somebody_may_still_use_is_not_kept(void **state)
 	fake_importer_end(giver);
 }
 
+/* A neighbour's bytes are in the way of bringing them home, until all is taken back. */
+static void one_that_has_the_only_bytes_is_not_given_away(void **state)
+{
+	struct metal_shm_stats before = stats();
+	struct bench *b = *state;
+	struct metal_generic_shm *whole = metal_shm_attach(b->shm, b->two->dev), *part;
+
+	assert_non_null(whole);
+	part = attach_part(b->shm, 1001, 99, b->one);
+	assert_int_equal(metal_shm_sync_for_device(b->shm, b->two->dev, W), 0);
+	assert_int_equal(metal_shm_sync_for_device(part, b->one->dev, W), 0);
+	memset(fake_view_bytes(b->one, part), SECRET, 99);
+	end_part(part, b->one);
+	assert_int_equal(stats().spares, before.spares);
+	part = attach_part(b->shm, 5000, 99, b->one);
+	assert_int_equal(metal_shm_sync_for_cpu(b->shm, RW), 0);
+	assert_int_equal(b->bytes[1001], SECRET);
+	assert_int_equal(b->bytes[1099], SECRET);
+	end_part(part, b->one);
+	metal_shm_detach(whole, b->two->dev);
+}
+
 #define THREADS 4
 #define ROUNDS  150
 
@@ -354,6 +376,7 @@ int main(int argc, char **argv)
 		CASE(where_memory_is_short_they_are_given_back),
 		CASE(one_that_can_not_be_cleared_is_given_back),
 		CASE(one_that_somebody_may_still_use_is_not_kept),
+		CASE(one_that_has_the_only_bytes_is_not_given_away),
 		CASE(threads_share_them),
 	};
 
