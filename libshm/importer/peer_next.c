@@ -57,12 +57,10 @@ static int wait_for_item(struct shm__peer *peer, struct shm__deadline *deadline,
 	waiter.next = peer->waiters;
 	peer->waiters = &waiter;
 	shm__mutex_unlock(&peer->lock);
-	for (;;) {
-		shm__peer_hear(peer); /* its errors stay in the peer */
-		error = look(peer, ret);
-		if (error != -EAGAIN || late)
-			break;
+	/* another thread may have heard before it knew that this one waits */
+	while ((error = look(peer, ret)) == -EAGAIN && !late) {
 		late = shm__sleep(NULL, 0, waiter.wake, peer->fd, deadline);
+		shm__peer_hear(peer); /* its errors stay in the peer */
 	}
 	shm__mutex_lock(&peer->lock);
 	shm__waiter_remove(&peer->waiters, &waiter);
