@@ -10,11 +10,15 @@ static struct shm__peer_item *item_at(struct shm__peer *peer, unsigned at)
 	return &peer->items[(peer->items_first + at) % SHM__PEER_ITEMS];
 }
 
-/* Something for the program: it is awake after this. Under lock. */
+/* Something for the program: whoever waits for it is awake after this. Under lock. */
 static struct shm__peer_item *new_item(struct shm__peer *peer)
 {
-	if (peer->waiters)
-		shm__wake_all(peer->waiters);
+	const struct shm__wake *own = peer->waiters ? shm__os_thread_wake() : NULL;
+
+	/* but who hears for itself, and looks then */
+	for (struct shm__waiter *waiter = peer->waiters; waiter; waiter = waiter->next)
+		if (waiter->wake != own)
+			shm__os_wake_signal(waiter->wake);
 	return item_at(peer, peer->items_count++);
 }
 
