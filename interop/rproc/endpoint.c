@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * An endpoint of our own to the service that a firmware announced: made through the control device of its
- * RPMsg bus, and taken away with us. Source: the kernel's include/uapi/linux/rpmsg.h.
+ * An endpoint of our own to the service that a firmware announced, made through the control device of its
+ * RPMsg bus. Source: the kernel's include/uapi/linux/rpmsg.h.
+ *
+ * It is closed, and not taken away by RPMSG_DESTROY_EPT_IOCTL: where the core was stopped in the same moment
+ * the kernel (6.1) removes the device twice, and oopses. A closed one has no address on the bus; the next
+ * program takes it, and the kernel removes it with the core's channels.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -64,28 +68,6 @@ static bool is_endpoint(const struct metal_shm_rproc_channel *channel, const cha
 	       channel->destination == service->destination;
 }
 
-/* Endpoints outlive who made them. With the control device locked, nobody of ours has one. */
-static int remove_leftovers(const struct shm__rproc *rproc, const struct shm__channels *list,
-			    const char *control, const struct metal_shm_rproc_channel *service)
-{
-	for (size_t i = 0; i < list->count; i++) {
-		int fd;
-
-		if (!is_endpoint(&list->channel[i], control, service))
-			continue;
-		fd = open_node(list->channel[i].node);
-		if (fd == -EBUSY)
-			return metal_shm_set_error(
-				EBUSY, "%s's channel '%s' is taken: another program has /dev/%s",
-				rproc->id, service->service, list->channel[i].node);
-		if (fd < 0)
-			return fd;
-		ioctl(fd, RPMSG_DESTROY_EPT_IOCTL);
-		close(fd);
-	}
-	return 0;
-}
-
 static int lock_control(const struct shm__rproc *rproc, const char *node)
 {
 	int error, fd = open_node(node);
@@ -103,10 +85,10 @@ static int lock_control(const struct shm__rproc *rproc, const char *node)
 	return error;
 }
 
-/* The kernel doesn't say which node it made; nobody else makes one like it while we have the lock. */
-static int open_made(const struct shm__rproc *rproc, const char *control,
-		     const struct metal_shm_rproc_channel *service,
-		     struct metal_shm_rproc_channel *ret)
+/* -ENODEV without a reason: there is none. */
+static int open_existing(const struct shm__rproc *rproc, const char *control,
+			 const struct metal_shm_rproc_channel *service,
+			 struct metal_shm_rproc_channel *ret)
 {
 	struct shm__channels list = { NULL, 0 };
 	int error = shm__rproc_channels(rproc, &list);
@@ -119,24 +101,37 @@ static int open_made(const struct shm__rproc *rproc, const char *control,
 			continue;
 		*ret = list.channel[i];
 		error = open_node(ret->node);
+		if (error == -EBUSY)
+			metal_shm_set_error(
+				EBUSY, "%s's channel '%s' is taken: another program has /dev/%s",
+				rproc->id, service->service, ret->node);
 	}
-	if (error == -ENODEV)
-		metal_shm_set_error(ENODEV, "%s: the endpoint that was made is not there",
-				    rproc->id);
 	free(list.channel);
 	return error;
 }
 
-static int make(const struct shm__rproc *rproc, int control_fd, const char *control,
-		const struct metal_shm_rproc_channel *service, struct metal_shm_rproc_channel *ret)
+/*
+ * One that is there already is taken: with the control device locked none of ours has it. The kernel doesn't
+ * say which node it makes, but nobody else makes one like it meanwhile.
+ */
+static int open_endpoint(const struct shm__rproc *rproc, int control_fd, const char *control,
+			 const struct metal_shm_rproc_channel *service,
+			 struct metal_shm_rproc_channel *ret)
 {
 	struct rpmsg_endpoint_info info = { .src = RPMSG_ADDR_ANY, .dst = service->destination };
+	int error = open_existing(rproc, control, service, ret);
 
+	if (error != -ENODEV)
+		return error;
 	snprintf(info.name, sizeof(info.name), "%s", service->service);
 	if (ioctl(control_fd, RPMSG_CREATE_EPT_IOCTL, &info))
 		return metal_shm_set_error(errno, "/dev/%s: RPMSG_CREATE_EPT_IOCTL: %s", control,
 					   strerror(errno));
-	return open_made(rproc, control, service, ret);
+	error = open_existing(rproc, control, service, ret);
+	if (error == -ENODEV)
+		metal_shm_set_error(ENODEV, "%s: the endpoint that was made is not there",
+				    rproc->id);
+	return error;
 }
 
 static int connect(const struct shm__rproc *rproc, const struct shm__channels *list,
@@ -156,9 +151,7 @@ static int connect(const struct shm__rproc *rproc, const struct shm__channels *l
 	fd = lock_control(rproc, control->node);
 	if (fd < 0)
 		return fd;
-	error = remove_leftovers(rproc, list, control->node, service);
-	if (!error)
-		error = make(rproc, fd, control->node, service, &ret->channel);
+	error = open_endpoint(rproc, fd, control->node, service, &ret->channel);
 	if (error < 0) {
 		close(fd);
 		return error;
@@ -184,7 +177,6 @@ void shm__rproc_endpoint_close(struct shm__rproc_endpoint *endpoint)
 {
 	if (endpoint->fd < 0)
 		return;
-	ioctl(endpoint->fd, RPMSG_DESTROY_EPT_IOCTL);
 	close(endpoint->fd);
 	close(endpoint->control_fd);
 	endpoint->fd = endpoint->control_fd = -1;

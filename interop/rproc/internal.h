@@ -93,8 +93,9 @@ struct shm__rproc {
 	uint64_t highest;     /* device address, as it says; 0 unknown */
 	bool coherent;        /* the core sees what the CPU's caches hold */
 	struct shm__rproc_map *maps;
-	unsigned queued; /* GIVEs, UNSHAREs and REFUSEs that wait for leave to be sent */
-	unsigned due;    /* maps of which something is to be told or ended */
+	unsigned queued;      /* GIVEs, UNSHAREs and REFUSEs that wait for leave to be sent */
+	unsigned due;         /* maps of which something is to be told or ended */
+	unsigned dispatching; /* threads that will see to it */
 	int64_t patience_ns;
 	bool closed;     /* by the program */
 	bool ending;     /* a run of the core is over, and it may not have been stopped yet */
@@ -120,7 +121,10 @@ struct shm__rproc {
 	unsigned refusal_count; /* that wait for leave to be sent */
 	struct shm__wire_refuse refusals[SHM__SESSION_REQUESTS];
 	struct shm__rproc_waiter *waiters;
-	uint64_t stops; /* counted */
+	uint64_t stops;      /* counted */
+	uint32_t stopped_ms; /* when the last one was noticed */
+	bool seen_off;       /* nothing began since */
+	bool off;            /* the program stopped it */
 };
 
 /* What is to be done without the lock. */
@@ -186,6 +190,7 @@ bool shm__rproc_due(struct shm__rproc *rproc, struct shm__rproc_work *work);
 uint32_t shm__rproc_now_ms(void);
 int64_t shm__rproc_now_ns(void);
 void shm__rproc_arm(struct shm__rproc *rproc);
+void shm__rproc_kick(struct shm__rproc *rproc);
 void shm__rproc_tick(struct shm__rproc *rproc);
 
 /* importer.c. Under the lock: whether it says that the core runs, which it then began anew. */

@@ -208,7 +208,7 @@ int shm__rproc_link_open(struct shm__rproc *rproc)
 		return error;
 	rproc->epoch = shm__rproc_epoch(rproc->id);
 	rproc->unsent_head = rproc->unsent_count = 0;
-	rproc->no_version = false;
+	rproc->no_version = rproc->seen_off = false;
 	shm__session_init(&rproc->session, &setup);
 	rproc->session.faults = before.faults;
 	rproc->session.stale = before.stale;
@@ -286,6 +286,7 @@ int shm__rproc_dispatch(struct metal_device *dev)
 	bool more = true;
 
 	pthread_mutex_lock(&rproc->lock);
+	rproc->dispatching++;
 	look_for_events(rproc);
 	pthread_mutex_unlock(&rproc->lock);
 	for (unsigned i = 0; more && i < BURST; i++) {
@@ -298,6 +299,8 @@ int shm__rproc_dispatch(struct metal_device *dev)
 	}
 	pthread_mutex_lock(&rproc->lock);
 	watch_endpoint(rproc);
+	if (!--rproc->dispatching && rproc->due)
+		shm__rproc_kick(rproc);
 	pthread_mutex_unlock(&rproc->lock);
 	return 0;
 }

@@ -84,6 +84,7 @@ int shm__rproc_attach(struct metal_device *dev, const struct metal_shm_attachmen
 	pthread_mutex_lock(&rproc->lock);
 	map->next = rproc->maps;
 	rproc->maps = map;
+	rproc->seen_off = false;
 	pthread_mutex_unlock(&rproc->lock);
 	return 0;
 }

@@ -5,6 +5,8 @@
 
 #include "internal.h"
 
+#define RECOVERY_MS 2000 /* that the kernel may take to start a crashed core again */
+
 int shm__rproc_not_connected(const struct shm__rproc *rproc)
 {
 	int state = shm__rproc_state(rproc);
@@ -36,6 +38,17 @@ static int look_for_session(struct shm__rproc *rproc, void *user)
 	return *why ? *why : -EAGAIN;
 }
 
+/* The kernel starts a core that has crashed again by itself, and reports it off in between. */
+static bool is_recovered(struct shm__rproc *rproc)
+{
+	bool soon;
+
+	pthread_mutex_lock(&rproc->lock);
+	soon = rproc->stops && !rproc->off && shm__rproc_now_ms() - rproc->stopped_ms < RECOVERY_MS;
+	pthread_mutex_unlock(&rproc->lock);
+	return soon;
+}
+
 /*
  * What isn't there yet may come: a core that was started has to announce its service, and nothing tells of
  * that but looking.
@@ -58,7 +71,7 @@ static int connect_until(struct shm__rproc *rproc, int64_t deadline_ns)
 		if (state < 0)
 			return state;
 		if (state != METAL_SHM_RPROC_RUNNING && state != METAL_SHM_RPROC_ATTACHED &&
-		    state != METAL_SHM_RPROC_CRASHED)
+		    state != METAL_SHM_RPROC_CRASHED && !is_recovered(rproc))
 			return shm__rproc_not_connected(rproc);
 		if (deadline_ns >= 0 && shm__rproc_now_ns() >= deadline_ns)
 			break;
@@ -280,7 +293,7 @@ int shm__rproc_give(struct metal_device *dev, struct metal_shm_view *view,
 static bool meets(const struct shm__rproc_map *map, const struct metal_shm_memory *memory,
 		  const struct metal_shm_range *range)
 {
-	if (map->give == SHM__RPROC_NOTHING || !map->view)
+	if (map->give == SHM__RPROC_NOTHING || map->give == SHM__RPROC_BACK || !map->view)
 		return false;
 	/* what stands for a copy or a window of its bytes knows only where it is itself */
 	if (map->elsewhere)
@@ -289,14 +302,12 @@ static bool meets(const struct shm__rproc_map *map, const struct metal_shm_memor
 	       range->offset < map->range.offset + map->range.length;
 }
 
-/* Not asked of the firmware at once: mostly it gives the bytes back by itself a moment later. */
-int shm__rproc_recall(struct metal_device *dev, const struct metal_shm_memory *memory,
-		      const struct metal_shm_range *range)
+/* Under the lock: whether somebody waits for bytes in vain. */
+static bool want(struct shm__rproc *rproc, const struct metal_shm_memory *memory,
+		 const struct metal_shm_range *range)
 {
-	struct shm__rproc *rproc = shm__rproc_of(dev);
 	bool lost = false;
 
-	pthread_mutex_lock(&rproc->lock);
 	for (struct shm__rproc_map *map = rproc->maps; map; map = map->next) {
 		if (!meets(map, memory, range))
 			continue;
@@ -304,6 +315,22 @@ int shm__rproc_recall(struct metal_device *dev, const struct metal_shm_memory *m
 			map->asked = shm__rproc_now_ms();
 		map->wanted = true;
 		lost |= map->late;
+	}
+	return lost;
+}
+
+/* Not asked of the firmware at once: mostly it gives the bytes back by itself a moment later. */
+int shm__rproc_recall(struct metal_device *dev, const struct metal_shm_memory *memory,
+		      const struct metal_shm_range *range)
+{
+	struct shm__rproc *rproc = shm__rproc_of(dev);
+	bool lost;
+
+	pthread_mutex_lock(&rproc->lock);
+	lost = want(rproc, memory, range);
+	if (lost) {
+		shm__rproc_tick(rproc); /* unless the core was stopped meanwhile */
+		lost = want(rproc, memory, range);
 	}
 	pthread_mutex_unlock(&rproc->lock);
 	if (!lost)

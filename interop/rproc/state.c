@@ -232,6 +232,8 @@ int metal_shm_rproc_start(struct metal_device *dev, const char *firmware, uint32
 					   flags & ~METAL_SHM_RPROC_STOP_WITH_US);
 	pthread_mutex_lock(&rproc->lock);
 	error = start(rproc, firmware, flags);
+	if (!error)
+		rproc->off = false;
 	pthread_mutex_unlock(&rproc->lock);
 	return error;
 }
@@ -264,6 +266,8 @@ static int stop(struct shm__rproc *rproc)
 	if (rproc->owner_fd >= 0)
 		close(rproc->owner_fd);
 	rproc->owner_fd = -1;
+	rproc->off = true;
+	shm__rproc_tick(rproc);
 	return 0;
 }
 

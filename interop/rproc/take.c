@@ -12,6 +12,13 @@ static void drop_queued(struct shm__rproc *rproc, struct shm__rproc_map *map)
 	map->unshare = false;
 }
 
+/* Who dispatches sees to it; where nobody does just now, somebody has to be woken. */
+static void be_due(struct shm__rproc *rproc)
+{
+	if (!rproc->due++ && !rproc->dispatching)
+		shm__rproc_kick(rproc);
+}
+
 /* The bytes are not the core's any more, with this to tell to whoever takes them. */
 static void back(struct shm__rproc *rproc, struct shm__rproc_map *map, int error)
 {
@@ -20,7 +27,7 @@ static void back(struct shm__rproc *rproc, struct shm__rproc_map *map, int error
 	map->give = SHM__RPROC_BACK;
 	map->error = error;
 	map->wanted = map->recalled = map->late = false;
-	rproc->due++;
+	be_due(rproc);
 }
 
 static void die(struct shm__rproc *rproc, struct shm__rproc_map *map)
@@ -28,7 +35,7 @@ static void die(struct shm__rproc *rproc, struct shm__rproc_map *map)
 	if (map->dead)
 		return;
 	map->dead = true;
-	rproc->due++;
+	be_due(rproc);
 }
 
 /* What the core asked for ends with the core's use of it, all else when the program detaches it. */
@@ -72,7 +79,8 @@ void shm__rproc_stopped(struct shm__rproc *rproc, int error)
 		end_use(rproc, map, -ENODEV, error);
 	}
 	rproc->ending = false;
-	rproc->stops++;
+	rproc->stops += !rproc->seen_off;
+	rproc->seen_off = true;
 	shm__rproc_wake(rproc);
 }
 

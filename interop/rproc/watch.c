@@ -43,6 +43,14 @@ void shm__rproc_arm(struct shm__rproc *rproc)
 	timerfd_settime(rproc->timer_fd, 0, &time, NULL);
 }
 
+void shm__rproc_kick(struct shm__rproc *rproc)
+{
+	const struct itimerspec now = { .it_value = { 0, 1 } };
+
+	rproc->armed = rproc->armed_soon = true;
+	timerfd_settime(rproc->timer_fd, 0, &now, NULL);
+}
+
 static void ask_back(struct shm__rproc *rproc, struct shm__rproc_map *map)
 {
 	struct shm__out out;
@@ -103,6 +111,7 @@ void shm__rproc_tick(struct shm__rproc *rproc)
 	rproc->armed = rproc->armed_soon = false;
 	if (error) {
 		shm__rproc_stopped(rproc, error);
+		rproc->stopped_ms = shm__rproc_now_ms();
 		return;
 	}
 	for (struct shm__rproc_map *map = rproc->maps; map; map = map->next)

@@ -325,23 +325,6 @@ static int make_endpoint(const char *control, const struct rpmsg_endpoint_info *
 	return 0;
 }
 
-static int destroy_endpoint(int fd)
-{
-	for (unsigned i = 0; i < ENDPOINTS; i++) {
-		char path[64];
-
-		if (!endpoint[i].there || endpoint[i].fd != fd)
-			continue;
-		snprintf(path, sizeof(path), "/sys/class/rpmsg/rpmsg%u", i);
-		fake_rproc_remove(path);
-		syscall(SYS_close, endpoint[i].firmware);
-		endpoint[i] = (struct endpoint){ .there = false };
-		fake.destroyed++;
-		return 0;
-	}
-	return EINVAL;
-}
-
 #define FIRST_ADDRESS 0x80000000u
 
 static int import_attach(struct shm_import_attach *attach)
@@ -428,8 +411,6 @@ int ioctl(int fd, unsigned long request, ...)
 		error = 0;
 	} else if (opened[fd].what == CONTROL && request == RPMSG_CREATE_EPT_IOCTL) {
 		error = make_endpoint(opened[fd].id, argument);
-	} else if (opened[fd].what == ENDPOINT && request == RPMSG_DESTROY_EPT_IOCTL) {
-		error = destroy_endpoint(fd);
 	} else if (opened[fd].what == IMPORTER) {
 		error = import_ioctl(request, argument);
 	}

@@ -32,7 +32,7 @@ struct fake_rproc {
 	/* seen */
 	unsigned attached, unshared,
 		held; /* now attached; released with SHM_IMPORT_UNSHARED, without */
-	unsigned starts, stops, made, destroyed;
+	unsigned starts, stops, made;
 	int shutdown_on_release; /* as set last */
 	uint32_t destination;    /* of the endpoint that was made last */
 };
