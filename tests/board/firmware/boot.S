@@ -42,6 +42,16 @@ wait:
 	li t1, 1
 	bne t0, t1, wait
 
+	# What QEMU translated of another firmware: it notices stores of this core alone, and fence.i drops
+	# nothing. So each word is stored once more.
+	li t0, COPROCESSOR_BASE + COPROCESSOR_OFFSET + COPROCESSOR_FIRMWARE
+	li t1, COPROCESSOR_BASE + COPROCESSOR_OFFSET + COPROCESSOR_FIRMWARE + COPROCESSOR_FIRMWARE_SIZE
+renew:
+	ld t2, 0(t0)
+	sd t2, 0(t0)
+	addi t0, t0, 8
+	bltu t0, t1, renew
+
 	lwu t0, COPROCESSOR_ENTRY(s0)
 	csrw mepc, t0
 	csrw satp, zero
