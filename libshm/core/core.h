@@ -168,17 +168,17 @@ struct shm__root {
 	struct shm__guard *guard; /* NULL: never guarded */
 	int prot;                 /* of the mapping */
 	bool read_only;           /* imported so: devices may not write it either */
-	bool freed;               /* counted as deferred */
-	uint32_t freed_ms;        /* since when: shm__os_now_ms() */
+	bool freed;               /* counted as deferred, since freed_ms */
 	bool idle;                /* in its pool */
 	bool unguarded;           /* the program wants no guard, whatever the environment says */
+	uint32_t freed_ms;        /* shm__os_now_ms() */
 
 	unsigned pending; /* queued works of all views */
 	unsigned unusual; /* SHM__SHARED to SHM__FAILED */
 	struct shm__view_tree views;
 	struct shm__window_tree windows;
-	struct metal_generic_shm *recent; /* of these, the one found last */
-	struct metal_generic_shm *ended;  /* that whoever has attach_lock ends before it lets go */
+	struct metal_generic_shm *recent;  /* of these, the one found last */
+	struct metal_generic_shm *ended;   /* that whoever has attach_lock ends before it lets go */
 	struct metal_generic_shm *orphans; /* see orphan.c */
 	struct shm__waiter *waiters;
 	struct shm__fence *kept; /* imported ones: see fence.c */
@@ -186,10 +186,10 @@ struct shm__root {
 	struct shm__slot slots[SHM__MAX_DEVICES];
 	uint64_t changes;                  /* counted while there are shadows */
 	size_t changed_start, changed_end; /* where ranges say when they changed */
-	unsigned shadows;                  /* views with one */
 	struct metal_generic_shm *spares;  /* shadows kept, the last one first */
-	unsigned spare_count;
 	size_t spare_bytes;
+	unsigned spare_count;
+	unsigned shadows;             /* views with one */
 	unsigned dma_views, bouncing; /* views in place that use DMA; of these, bouncing ones */
 	bool started;      /* a START was ever issued: some exporters refuse an END before */
 	bool device_dirty; /* some range may be SHM__DEV_DIRTY */
