@@ -102,17 +102,19 @@ void fake_rproc_hang_up(void)
 /* The last part of a path, or the one before it. */
 static void part_of(const char *path, unsigned before, char ret[static 32])
 {
-	const char *end = path + strlen(path), *at;
+	size_t end = strlen(path), at, length;
 
 	for (;;) {
 		at = end;
-		while (at > path && at[-1] != '/')
+		while (at > 0 && path[at - 1] != '/')
 			at--;
 		if (!before--)
 			break;
 		end = at - 1;
 	}
-	snprintf(ret, 32, "%.*s", (int)(end - at), at);
+	length = end - at < 31 ? end - at : 31;
+	memcpy(ret, path + at, length);
+	ret[length] = '\0';
 }
 
 static enum what kind_of(const char *path, char id[static 32])
@@ -120,9 +122,9 @@ static enum what kind_of(const char *path, char id[static 32])
 	char last[32];
 
 	part_of(path, 0, last);
+	part_of(path, !strncmp(path, "/sys/", 5) ? 1 : 0, id);
 	if (!strncmp(path, "/sys/bus/virtio/devices/", 24))
 		return BUS;
-	part_of(path, !strncmp(path, "/sys/", 5) ? 1 : 0, id);
 	if (!strcmp(last, "state"))
 		return STATE;
 	if (!strcmp(last, "firmware"))
