@@ -173,8 +173,12 @@ struct shm__root {
 	bool unguarded;           /* the program wants no guard, whatever the environment says */
 	uint32_t freed_ms;        /* shm__os_now_ms() */
 
-	unsigned pending; /* queued works of all views */
-	unsigned unusual; /* SHM__SHARED to SHM__FAILED */
+	unsigned pending;  /* queued works of all views */
+	unsigned unusual;  /* SHM__SHARED to SHM__FAILED */
+	bool started;      /* a START was ever issued: some exporters refuse an END before */
+	bool device_dirty; /* some range may be SHM__DEV_DIRTY */
+	bool cpu_dirty;    /* some range may be SHM__CPU_DIRTY or SHM__WRITTEN */
+	bool has_frame;
 	struct shm__view_tree views;
 	struct shm__window_tree windows;
 	struct metal_generic_shm *recent;  /* of these, the one found last */
@@ -191,11 +195,7 @@ struct shm__root {
 	unsigned spare_count;
 	unsigned shadows;             /* views with one */
 	unsigned dma_views, bouncing; /* views in place that use DMA; of these, bouncing ones */
-	bool started;      /* a START was ever issued: some exporters refuse an END before */
-	bool device_dirty; /* some range may be SHM__DEV_DIRTY */
-	bool cpu_dirty;    /* some range may be SHM__CPU_DIRTY or SHM__WRITTEN */
-	bool has_frame;
-	char failed_by[64]; /* who failed last */
+	char failed_by[64];           /* who failed last */
 
 	struct metal_shm_frame frame;
 	struct shm__counters counters;
