@@ -45,7 +45,7 @@ static void firmware_works_on_scattered_memory_in_place(void **state)
 
 #define PIECES 64
 
-/* Every other page of a file, so that each is a piece of its own. */
+/* Every other page of a file that has them all, so that each is a piece of its own. */
 static int scattered_dmabuf(void)
 {
 	struct udmabuf_create_list *list =
@@ -56,7 +56,7 @@ static int scattered_dmabuf(void)
 	assert_true(list && file >= 0 && device >= 0);
 	list->flags = UDMABUF_FLAGS_CLOEXEC;
 	list->count = PIECES;
-	assert_int_equal(ftruncate(file, 2 * PIECES * 4096), 0);
+	assert_int_equal(fallocate(file, 0, 0, 2 * PIECES * 4096), 0);
 	assert_int_equal(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK), 0);
 	for (unsigned i = 0; i < PIECES; i++)
 		list->list[i] = (struct udmabuf_create_item){
