@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Builds of the tree for processors without an operating system, each in a folder of its own.
 
-    cross.py ROOT FOLDER TARGET OUTPUT FILE [OPTION...]    build it, and copy its FILE to OUTPUT
+    cross.py ROOT FOLDER TARGET OUTPUT=FILE... [-DOPTION...]    build it, and copy each FILE to OUTPUT
 """
 
 import os
@@ -32,13 +32,16 @@ def build(root, folder, target, *options):
     return folder
 
 
-def main(root, folder, target, output, name, *options):
+def main(root, folder, target, *more):
+    options = [word for word in more if word.startswith('-')]
     try:
-        built = os.path.join(build(root, folder, target, *options), name)
+        build(root, folder, target, *options)
     except Broken as broken:
         sys.exit(str(broken))
-    if not os.path.exists(output) or os.path.getmtime(output) < os.path.getmtime(built):
-        shutil.copy2(built, output)
+    for output, name in [word.split('=', 1) for word in more if word not in options]:
+        built = os.path.join(folder, name)
+        if not os.path.exists(output) or os.path.getmtime(output) < os.path.getmtime(built):
+            shutil.copy2(built, output)
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ static const uint32_t both = SHM__WIRE_READS | SHM__WIRE_WRITES;
 static void what_is_given_is_worked_on_in_place(void **state)
 {
 	uint8_t *bytes;
-	uint32_t id;
+	uint32_t id, named = 0;
 
 	(void)state;
 	meet();
@@ -18,6 +18,8 @@ static void what_is_given_is_worked_on_in_place(void **state)
 	give(id, 0, PAGE, both);
 	assert_int_equal(told.given, 1);
 	assert_ptr_equal(told.part, told.shm);
+	assert_int_equal(metal_shm_host_id(told.part, host, &named), 0);
+	assert_int_equal(named, id);
 	bytes = metal_shm_map(told.part, METAL_SHM_READ | METAL_SHM_WRITE);
 	assert_ptr_equal(bytes, arena + PAGE);
 	call_count = 0;

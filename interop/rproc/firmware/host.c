@@ -256,6 +256,16 @@ int metal_shm_host_fail(struct metal_generic_shm *shm, struct metal_device *dev,
 	return ret;
 }
 
+int metal_shm_host_id(struct metal_generic_shm *shm, struct metal_device *dev, uint32_t *ret_id)
+{
+	const struct host_piece *piece = check(dev) ? metal_shm_view_data(shm, dev) : NULL;
+
+	if (!piece || !ret_id)
+		return metal_shm_set_error(EINVAL, "not a handle that is attached to the host");
+	*ret_id = piece->share->id;
+	return 0;
+}
+
 int metal_shm_host_stats(const struct metal_device *dev, struct metal_shm_host_stats *ret)
 {
 	const struct host *host = check(dev);

@@ -143,6 +143,16 @@ int metal_shm_host_send(struct metal_device *host, const void *message, size_t s
  */
 int metal_shm_host_fail(struct metal_generic_shm *shm, struct metal_device *host, int error);
 
+/**
+ * The number by which the host's program names what it shared, for messages between the two programs.
+ *
+ * @param shm     any handle of memory that the host shared, attached to @p host
+ * @param host    the host
+ * @param ret_id  receives it
+ * @return 0; -EINVAL not attached to the host
+ */
+int metal_shm_host_id(struct metal_generic_shm *shm, struct metal_device *host, uint32_t *ret_id);
+
 /** What was counted of a host since it was opened. */
 struct metal_shm_host_stats {
 	uint32_t faults; /**< messages that failed a check; each was answered and changed nothing */
