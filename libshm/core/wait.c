@@ -82,10 +82,14 @@ int shm__wait_devices(struct metal_device *const devs[], size_t n, struct shm__w
 	return error;
 }
 
+/* But this thread: it is awake, dispatches somebody and looks at what it waits for when that returns. */
 void shm__wake_all(struct shm__waiter *list)
 {
+	const struct shm__wake *own = list ? shm__os_own_wake() : NULL;
+
 	for (; list; list = list->next)
-		shm__os_wake_signal(list->wake);
+		if (list->wake != own)
+			shm__os_wake_signal(list->wake);
 }
 
 void shm__waiter_remove(struct shm__waiter **list, struct shm__waiter *waiter)

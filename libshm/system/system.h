@@ -81,6 +81,8 @@ struct shm__wake;
 /* This thread's wake, made at first use; NULL with errno when there are no descriptors left. */
 struct shm__wake *shm__os_thread_wake(void);
 void shm__os_wake_signal(struct shm__wake *wake);
+/* This thread's, if it ever waited; NULL also where one has to be signalled that one's own code waits with. */
+const struct shm__wake *shm__os_own_wake(void);
 
 /*
  * Sleep until the wake was signalled, one of n handles has an event or an error, or the deadline

@@ -17,6 +17,12 @@ struct shm__wake *shm__os_thread_wake(void)
 	return &wake;
 }
 
+/* An interrupt's code signals what the code that it interrupted waits with. */
+const struct shm__wake *shm__os_own_wake(void)
+{
+	return NULL;
+}
+
 void shm__os_wake_signal(struct shm__wake *wake)
 {
 	(void)wake;

@@ -89,6 +89,11 @@ struct shm__wake *shm__os_thread_wake(void)
 	return this_wake;
 }
 
+const struct shm__wake *shm__os_own_wake(void)
+{
+	return this_wake;
+}
+
 /* It fails only when the count is full, and then the thread wakes anyway. */
 void shm__os_wake_signal(struct shm__wake *wake)
 {
