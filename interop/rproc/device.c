@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "static.h"
 
 /* How long a firmware may take to answer, unless the program says otherwise. */
 #define PATIENCE_NS INT64_C(10000000000)
@@ -129,6 +130,7 @@ static void free_rproc(struct shm__rproc *rproc)
 	}
 	close_fd(rproc->importer_fd);
 	close_fd(rproc->owner_fd);
+	close_fd(rproc->state_fd);
 	close_fd(rproc->timer_fd);
 	close_fd(rproc->epoll_fd);
 	pthread_mutex_destroy(&rproc->lock);
@@ -168,7 +170,8 @@ static struct shm__rproc *new_rproc(void)
 	if (!rproc)
 		return NULL;
 	pthread_mutex_init(&rproc->lock, NULL);
-	rproc->owner_fd = rproc->importer_fd = rproc->timer_fd = rproc->epoll_fd = -1;
+	rproc->owner_fd = rproc->importer_fd = rproc->timer_fd = rproc->epoll_fd = rproc->state_fd =
+		-1;
 	rproc->endpoint.fd = -1;
 	rproc->patience_ns = PATIENCE_NS;
 	return rproc;
@@ -189,6 +192,8 @@ int metal_shm_rproc_open(const char *name, struct metal_device **ret_dev)
 		return metal_shm_set_error(ENOMEM, "no memory for a coprocessor");
 	error = shm__rproc_find(name, rproc->id);
 	if (!error)
+		error = shm__rproc_state_open(rproc);
+	if (!error)
 		error = shm__rproc_events_open(rproc);
 	if (!error) {
 		snprintf(device, sizeof(device), "rproc:%s", rproc->id);
@@ -207,7 +212,8 @@ static int open_scheme(const char *rest, struct metal_device **ret_dev)
 	if (!rest[0])
 		return metal_shm_set_error(EINVAL,
 					   "rproc needs a remoteproc, as in rproc:remoteproc0");
-	return metal_shm_rproc_open(rest, ret_dev);
+	return strchr(rest, '/') ? shm__rproc_open_carveout(rest, ret_dev)
+				 : metal_shm_rproc_open(rest, ret_dev);
 }
 
 static const struct metal_shm_driver rproc_driver = {

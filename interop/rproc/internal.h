@@ -85,7 +85,7 @@ struct shm__rproc_waiter {
 struct shm__rproc {
 	struct metal_device *dev;
 	char id[SHM__RPROC_TEXT]; /* "remoteproc0" */
-	int epoll_fd, timer_fd;
+	int epoll_fd, timer_fd, state_fd;
 
 	pthread_mutex_t lock; /* all below */
 	int owner_fd;         /* of /dev/remoteprocN while the core is to stop with us; -1 */
@@ -106,6 +106,7 @@ struct shm__rproc {
 	struct shm__rproc_epoch epoch; /* of the core's start that the endpoint is of */
 	bool readable;                 /* the endpoint may have something */
 	uint32_t watched;              /* epoll's events for it; 0: not there */
+	unsigned turns;                /* dispatches, counted */
 	struct shm__session session;
 	struct shm__share shares[SHM__RPROC_SHARES];
 	struct shm__give gives[SHM__RPROC_GIVES];
@@ -146,6 +147,7 @@ struct shm__rproc *shm__rproc_of(const struct metal_device *dev);
 #define SHM__RPROC_PATH (SHM__RPROC_TEXT + 64)
 void shm__rproc_path(const struct shm__rproc *rproc, const char *file,
 		     char ret_path[static SHM__RPROC_PATH]);
+int shm__rproc_state_open(struct shm__rproc *rproc);
 int shm__rproc_state(const struct shm__rproc *rproc);
 const char *shm__rproc_state_name(int state);
 

@@ -13,6 +13,8 @@
 
 /* Records taken in by one dispatch: a firmware that floods keeps nobody for ever. */
 #define BURST 64
+/* Dispatches that may find records alone, before the timer and the module are looked at too. */
+#define LOOK_EACH 16
 
 enum { FROM_ENDPOINT = 1, FROM_TIMER, FROM_IMPORTER };
 
@@ -280,28 +282,46 @@ static void perform(struct shm__rproc *rproc, const struct shm__rproc_work *work
 		shm__rproc_answer(rproc, &work->request);
 }
 
-int shm__rproc_dispatch(struct metal_device *dev)
+/* What else there is than records is looked at when there are none, and now and then. */
+static void begin_dispatch(struct shm__rproc *rproc, bool *ret_looked)
 {
-	struct shm__rproc *rproc = shm__rproc_of(dev);
-	bool more = true;
-
 	pthread_mutex_lock(&rproc->lock);
 	rproc->dispatching++;
-	look_for_events(rproc);
+	rproc->readable = rproc->endpoint.fd >= 0;
+	*ret_looked = !rproc->readable || rproc->unsent_count || ++rproc->turns % LOOK_EACH == 0;
+	if (*ret_looked)
+		look_for_events(rproc);
 	pthread_mutex_unlock(&rproc->lock);
-	for (unsigned i = 0; more && i < BURST; i++) {
-		struct shm__rproc_work work = { .unhold = NULL };
+}
 
-		pthread_mutex_lock(&rproc->lock);
-		more = shm__rproc_due(rproc, &work) || take_one(rproc, &work);
-		pthread_mutex_unlock(&rproc->lock);
-		perform(rproc, &work);
-	}
+static void end_dispatch(struct shm__rproc *rproc)
+{
 	pthread_mutex_lock(&rproc->lock);
 	watch_endpoint(rproc);
 	if (!--rproc->dispatching && rproc->due)
 		shm__rproc_kick(rproc);
 	pthread_mutex_unlock(&rproc->lock);
+}
+
+int shm__rproc_dispatch(struct metal_device *dev)
+{
+	struct shm__rproc *rproc = shm__rproc_of(dev);
+	bool more = true, looked;
+
+	begin_dispatch(rproc, &looked);
+	for (unsigned i = 0; more && i < BURST; i++) {
+		struct shm__rproc_work work = { .unhold = NULL };
+
+		pthread_mutex_lock(&rproc->lock);
+		more = shm__rproc_due(rproc, &work) || take_one(rproc, &work);
+		if (!more && !looked && !i) {
+			look_for_events(rproc);
+			looked = more = true;
+		}
+		pthread_mutex_unlock(&rproc->lock);
+		perform(rproc, &work);
+	}
+	end_dispatch(rproc);
 	return 0;
 }
 
@@ -354,10 +374,12 @@ int shm__rproc_wait(struct shm__rproc *rproc, int64_t deadline_ns,
 		    int (*look)(struct shm__rproc *rproc, void *user), void *user)
 {
 	struct shm__rproc_waiter waiter, **at = &rproc->waiters;
-	int answer;
+	int answer = look_again(rproc, look, user);
 
-	shm__rproc_dispatch(rproc->dev);
-	answer = look_again(rproc, look, user);
+	if (answer == -EAGAIN) {
+		shm__rproc_dispatch(rproc->dev);
+		answer = look_again(rproc, look, user);
+	}
 	if (answer != -EAGAIN)
 		return answer;
 	waiter.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -57,7 +57,13 @@ static int connect_until(struct shm__rproc *rproc, int64_t deadline_ns)
 {
 	const int64_t step_ns = 10000000;
 	int error, why = 0, state;
+	bool up;
 
+	pthread_mutex_lock(&rproc->lock);
+	up = rproc->session.up;
+	pthread_mutex_unlock(&rproc->lock);
+	if (up)
+		return 0;
 	for (;;) {
 		int64_t now = shm__rproc_now_ns();
 		int64_t until = now + step_ns;

@@ -62,15 +62,27 @@ static int file_error(const struct shm__rproc *rproc, const char *path, int erro
 	return metal_shm_set_error(error, "%s: %s", path, strerror(error));
 }
 
+/* The file stays open: it is looked at often. */
+int shm__rproc_state_open(struct shm__rproc *rproc)
+{
+	char path[SHM__RPROC_PATH];
+
+	shm__rproc_path(rproc, "state", path);
+	rproc->state_fd = open(path, O_RDONLY | O_CLOEXEC);
+	return rproc->state_fd < 0 ? file_error(rproc, path, errno) : 0;
+}
+
 int shm__rproc_state(const struct shm__rproc *rproc)
 {
 	char path[SHM__RPROC_PATH], text[SHM__RPROC_TEXT];
-	int error;
+	ssize_t size = pread(rproc->state_fd, text, sizeof(text) - 1, 0);
 
-	shm__rproc_path(rproc, "state", path);
-	error = shm__rproc_read(path, text);
-	if (error)
-		return file_error(rproc, path, -error);
+	if (size < 0) {
+		shm__rproc_path(rproc, "state", path);
+		return file_error(rproc, path, errno);
+	}
+	text[size] = '\0';
+	text[strcspn(text, "\n")] = '\0';
 	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
 		if (!strcmp(states[i].name, text))
 			return (int)states[i].state;

@@ -45,7 +45,7 @@ static void firmware_works_on_scattered_memory_in_place(void **state)
 
 #define PIECES 64
 
-/* Every other page of a file that has them all, so that each is a piece of its own. */
+/* Pages of a file that has them all, in an order in which none follows on the one before. */
 static int scattered_dmabuf(void)
 {
 	struct udmabuf_create_list *list =
@@ -61,7 +61,7 @@ static int scattered_dmabuf(void)
 	for (unsigned i = 0; i < PIECES; i++)
 		list->list[i] = (struct udmabuf_create_item){
 			.memfd = (uint32_t)file,
-			.offset = UINT64_C(2) * i * 4096,
+			.offset = UINT64_C(4096) * (i * 37 % (2 * PIECES)),
 			.size = 4096,
 		};
 	dmabuf = ioctl(device, UDMABUF_CREATE_LIST, list);
@@ -148,6 +148,37 @@ static void part_is_the_firmwares_and_the_rest_the_programs(void **state)
 	metal_shm_free(shm, memory);
 	metal_shm_device_close(memory);
 	dsp_close(dsp);
+}
+
+/* What the firmware's resource table and the driver set aside, exported by the module when it is opened. */
+static void static_memory_of_the_resource_table_is_a_source(void **state)
+{
+	struct metal_device *dsp = dsp_start();
+	struct metal_shm_properties properties = { .struct_size = sizeof(properties) };
+	uint64_t address;
+	struct shared s;
+
+	(void)state;
+	module_load("shm_carveout", "");
+	s = share(dsp, "rproc:board/shared", MIB);
+	ok(metal_shm_properties(s.shm, &properties));
+	assert_int_equal(properties.contiguous, METAL_SHM_YES);
+	assert_int_equal(properties.dmabuf, METAL_SHM_YES);
+	ok(metal_shm_device_address(s.view, &address));
+	assert_true(address >=
+		    COPROCESSOR_BASE + (uint64_t)COPROCESSOR_OFFSET + COPROCESSOR_SHARED);
+	assert_true(address + MIB <= COPROCESSOR_BASE + (uint64_t)COPROCESSOR_OFFSET +
+					     COPROCESSOR_SHARED + COPROCESSOR_SHARED_SIZE);
+	fill(&s, 5);
+	dsp_order(dsp, ODD_ADD, 2, 0);
+	ok(metal_shm_sync_for_device(s.shm, dsp, RW));
+	ok(metal_shm_sync_for_cpu_timeout(s.shm, RW, LONG));
+	expect(&s, 5, 2);
+	assert_null(metal_shm_allocate(2 * COPROCESSOR_SHARED_SIZE, s.memory, 0));
+	fails(-errno, ENOMEM, "the largest free piece has");
+	unshare(&s);
+	dsp_close(dsp);
+	assert_int_equal(module_remove("shm_carveout"), 0);
 }
 
 static void three_buffers_go_round(void **state)
@@ -290,6 +321,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(firmware_reads_the_addresses_of_many_pieces_from_a_table),
 		cmocka_unit_test(buffer_is_allocated_from_what_the_core_reaches),
 		cmocka_unit_test(part_is_the_firmwares_and_the_rest_the_programs),
+		cmocka_unit_test(static_memory_of_the_resource_table_is_a_source),
 		cmocka_unit_test(three_buffers_go_round),
 		cmocka_unit_test(firmware_asks_for_memory_and_fills_it),
 		cmocka_unit_test(channels_and_carveouts_of_a_running_core_are_told),

@@ -279,6 +279,19 @@ int fstat64(int fd, struct stat64 *ret)
 	return answer;
 }
 
+/* A file of sysfs reads no more when its device is gone. */
+ssize_t pread64(int fd, void *ret, size_t size, off64_t at)
+{
+	struct stat64 st;
+
+	if (fd >= 0 && fd < (int)SHM_TEST_COUNT(opened) && opened[fd].what == STATE &&
+	    !fstat64(fd, &st) && !st.st_nlink) {
+		errno = ENODEV;
+		return -1;
+	}
+	return syscall(SYS_pread64, fd, ret, size, at);
+}
+
 int close(int fd)
 {
 	if (fd >= 0 && fd < (int)SHM_TEST_COUNT(opened))

@@ -80,6 +80,7 @@ static void two_cores_of_one_name_are_told_apart_by_the_kernels(void **state)
 	fake_rproc_file("/sys/class/remoteproc/remoteproc1/name", "dsp\n");
 	fake_rproc_remove("/sys/class/remoteproc/remoteproc1");
 	fake_rproc_file("/sys/devices/other/remoteproc/remoteproc1/name", "dsp\n");
+	fake_rproc_file("/sys/devices/other/remoteproc/remoteproc1/state", "offline\n");
 	fake_rproc_link("/sys/class/remoteproc/remoteproc1",
 			"../../devices/other/remoteproc/remoteproc1");
 	fails(metal_shm_rproc_open("dsp", &dev), ENOTUNIQ, "2 remoteprocs are called 'dsp'");
@@ -101,7 +102,7 @@ static void each_state_of_the_kernel_is_known(void **state)
 	}
 	fake_rproc_file("/sys/class/remoteproc/remoteproc0/state", "invalid\n");
 	assert_int_equal(metal_shm_rproc_state(dev), METAL_SHM_RPROC_UNKNOWN);
-	fake_rproc_remove("/sys/class/remoteproc/remoteproc0");
+	fake_rproc_remove("/sys/devices/platform/soc/remoteproc/remoteproc0");
 	fails(metal_shm_rproc_state(dev), ENODEV, "remoteproc0 is gone");
 	metal_shm_device_close(dev);
 }
@@ -331,6 +332,34 @@ static void table_of_carveouts_that_is_not_understood_is_refused(void **state)
 	metal_shm_device_close(dev);
 }
 
+static void carveout_that_is_not_exported_is_told_how(void **state)
+{
+	static const char region[] = "/sys/module/shm_carveout/parameters/region";
+	struct metal_device *dev = NULL;
+	char text[64];
+
+	(void)state;
+	fails(metal_shm_device_open("rproc:dsp/shared", &dev), ENODEV,
+	      "shm_carveout is not loaded");
+	fails(metal_shm_device_open("rproc:dsp/", &dev), EINVAL, "not REMOTEPROC/CARVEOUT");
+	fails(metal_shm_device_open("rproc:/shared", &dev), EINVAL, "not REMOTEPROC/CARVEOUT");
+	fails(metal_shm_device_open("rproc:dsp/a/b", &dev), EINVAL, "not REMOTEPROC/CARVEOUT");
+	fails(metal_shm_device_open("rproc:m4/shared", &dev), ENODEV, "no remoteproc 'm4'");
+	fake_rproc_file(region, "");
+	fake_rproc_refuse(region, EACCES);
+	fails(metal_shm_device_open("rproc:dsp/shared", &dev), EACCES,
+	      "echo remoteproc0.shared,remoteproc=remoteproc0/shared > /sys/module/");
+	fake_rproc_refuse(region, EEXIST);
+	fails(metal_shm_device_open("rproc:dsp/shared", &dev), EEXIST, "by another name");
+	fake_rproc_refuse(NULL, 0);
+	/* the fake makes no node of it */
+	fails(metal_shm_device_open("rproc:dsp/shared", &dev), ENOENT,
+	      "/dev/shm_carveout/remoteproc0.shared");
+	fake_rproc_read(region, text, sizeof(text));
+	assert_string_equal(text, "remoteproc0.shared,remoteproc=remoteproc0/shared");
+	assert_null(dev);
+}
+
 static void what_is_no_coprocessor_is_refused(void **state)
 {
 	struct metal_device *memory;
@@ -366,6 +395,7 @@ int main(int argc, char **argv)
 		CASE(rpmsg_device_names_its_remoteproc),
 		CASE(carveouts_have_their_three_addresses),
 		CASE(table_of_carveouts_that_is_not_understood_is_refused),
+		CASE(carveout_that_is_not_exported_is_told_how),
 		CASE(what_is_no_coprocessor_is_refused),
 	};
 

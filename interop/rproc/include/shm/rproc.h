@@ -16,7 +16,11 @@
  *	metal_shm_sync_for_device(shm, dsp, METAL_SHM_DIR_DEV_RW);
  *	metal_shm_sync_for_cpu_timeout(shm, METAL_SHM_DIR_DEV_RW, 1000000000);
  *
- * A coprocessor is opened by metal_shm_device_open("rproc:NAME") as well.
+ * A coprocessor is opened by metal_shm_device_open("rproc:NAME") as well. "rproc:NAME/CARVEOUT" is a source: the
+ * memory that the firmware's resource table and the core's driver set aside under this name, by the kernel module
+ * shm_carveout. It answers -ENODEV the module is not loaded, or there is no such remoteproc; -ENOENT the core
+ * doesn't run, or has no such carveout; -EACCES it is not exported yet, which root may do (the reason says how);
+ * -EEXIST it is exported by another name; -EBUSY remoteproc allocated it itself, or the kernel uses it.
  *
  * A core without an IOMMU reaches all memory and may write late. So what it was given is the program's again
  * only when it says so or when remoteproc reports that the core was stopped: a core that doesn't answer keeps
