@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Measure on the board what it costs that firmware gets 1 MiB, and print the table.
+
+    run.py BUILD [--json FILE] [--document FILE]
+
+BUILD is a build folder. Two boots: one for the times, one that counts instructions, in which the two machines
+don't share a clock, so that only the program's own CPU time means something. --json keeps every figure;
+--document replaces the lines between "<!-- coprocessor -->" and "<!-- end of coprocessor -->" of a Markdown
+file by the table.
+"""
+
+import argparse
+import json
+import os
+import sys
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [os.path.dirname(HERE), HERE]
+
+import bench        # noqa: E402, the path comes first
+import coprocessor  # noqa: E402
+
+ROUNDS = {'time': 31, 'instructions': 5}
+TITLES = {
+    'shared': 'share 1 MiB in place for the first time, give it, take it back, detach it',
+    'sent': 'send 1 MiB in RPMsgs of 496 bytes',
+    'known': 'give 1 MiB that is shared already and take it back',
+    'ping-pong': 'a bare RPMsg and its answer',
+}
+
+
+def on_board(build, kind, *options):
+    tests = os.path.join(build, 'tests', 'board', 'firmware')
+    return bench.on_board(__file__, os.path.join(build, 'tests', 'bench', 'rproc'),
+                          '--visible', build, '--env', f'LIBSHM_BENCH={kind}',
+                          '--env', f'LIBSHM_BOARD_FIRMWARE={tests}',
+                          '--coprocessor', os.path.join(tests, 'coprocessor-boot.bin'), *options)
+
+
+def ratio(found, kind, field, above, below):
+    return found[kind][above][field] / found[kind][below][field]
+
+
+def table(found):
+    lines = ['| what | time | instructions of the program and the kernel for it |', '|---|---:|---:|']
+    for name, title in TITLES.items():
+        instructions = f'{found["instructions"][name]["cpu"]:,}'.replace(',', ' ')
+        lines.append(f'| {title} | {found["time"][name]["ns"] / 1000:.0f} µs | {instructions} |')
+    lines += ['', f'In place is {ratio(found, "time", "ns", "sent", "shared"):.0f} times as fast and takes '
+              f'{ratio(found, "instructions", "cpu", "sent", "shared"):.0f} times fewer instructions than '
+              f'messages; a hand-over there and back takes {ratio(found, "time", "ns", "known", "ping-pong"):.2f} '
+              'times as long as a bare message and its answer.']
+    return '\n'.join(lines)
+
+
+def main():
+    if bench.is_guest():
+        bench.leave(coprocessor.measure(sys.argv[1], ROUNDS[os.environ['LIBSHM_BENCH']]))
+        return 0
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument('build')
+    parser.add_argument('--json')
+    parser.add_argument('--document')
+    options = parser.parse_args()
+    build = os.path.realpath(options.build)
+    found = {'time': on_board(build, 'time'),
+             'instructions': on_board(build, 'instructions', '--icount')}
+    text = table(found)
+    print(text)
+    if options.json:
+        with open(options.json, 'w', encoding='utf-8') as file:
+            json.dump(found, file, indent=1)
+    if options.document:
+        bench.write_into(options.document, 'coprocessor', 'end of coprocessor', text)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

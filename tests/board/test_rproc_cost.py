@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What it costs to share memory with a coprocessor, beside messages.
+
+usage: test_rproc_cost.py FOLDER [--list]     FOLDER has the program of tests/bench/rproc
+"""
+
+import functools
+import os
+import sys
+
+sys.dont_write_bytecode = True
+TESTS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+sys.path[:0] = [os.path.join(TESTS, 'support'), os.path.join(TESTS, 'bench', 'rproc')]
+
+import coprocessor  # noqa: E402, the path comes first
+import tap          # noqa: E402
+
+ROUNDS = 15
+TRIES = 5                   # the machine has others to run
+FASTER = 20
+ROUND_TRIP = 1.1
+CHANNEL = {'write', 'read', 'ppoll'}
+CLOCK = {'clock_gettime'}   # no system call where the clock is the processor's own
+
+
+@functools.cache
+def found():
+    return coprocessor.measure(sys.argv[1], ROUNDS)
+
+
+def in_place_is_twenty_times_as_fast_as_messages():
+    times = found()['sent']['ns'], found()['shared']['ns']
+    tap.check([f'{times}'] if times[0] < FASTER * times[1] else [])
+
+
+def a_hand_over_and_back_takes_as_long_as_a_bare_message_and_its_answer():
+    ratios = []
+    while len(ratios) < TRIES:
+        figures = coprocessor.measure(sys.argv[1], ROUNDS) if ratios else found()
+        ratios.append(figures['known']['ns'] / figures['ping-pong']['ns'])
+        if ratios[-1] <= ROUND_TRIP:
+            return
+    tap.check([f'{ratios}'])
+
+
+def a_hand_over_makes_no_system_call_but_the_channels():
+    calls = coprocessor.calls_of_hand_overs(sys.argv[1])
+    trips = coprocessor.ROUND_TRIPS
+    few = trips // 2        # five times a second the core is looked at, credit is granted now and then
+    others = sum(n for name, n in calls.items() if name not in CHANNEL | CLOCK)
+    tap.check([f'{calls}'] if others > few or calls['write'] > trips + few or
+              calls['read'] > 2 * trips + few or calls['ppoll'] > trips + few else [])
+
+
+CASES = (
+    in_place_is_twenty_times_as_fast_as_messages,
+    a_hand_over_and_back_takes_as_long_as_a_bare_message_and_its_answer,
+    a_hand_over_makes_no_system_call_but_the_channels,
+)
+
+if __name__ == '__main__':
+    sys.exit(tap.main([(case.__name__, case) for case in CASES], sys.argv[2:]))
