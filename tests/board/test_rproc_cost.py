@@ -7,6 +7,7 @@ usage: test_rproc_cost.py FOLDER [--list]     FOLDER has the program of tests/be
 
 import functools
 import os
+import subprocess
 import sys
 
 sys.dont_write_bytecode = True
@@ -53,10 +54,21 @@ def a_hand_over_makes_no_system_call_but_the_channels():
               calls['read'] > 2 * trips + few or calls['ppoll'] > trips + few else [])
 
 
+def the_sample_has_its_bytes_changed_in_place():
+    found()                 # which loads the modules
+    build = sys.argv[1].partition('/tests/bench/')[0]
+    done = subprocess.run([f'{build}/samples/07-coprocessor', 'board', 'board-odd.elf'], check=False,
+                          text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    wanted = 'it changed 1048576 of them in place, byte 7 from 7 to 8\n'
+    tap.check([done.stdout] if done.returncode or wanted not in done.stdout else [])
+
+
 CASES = (
     in_place_is_twenty_times_as_fast_as_messages,
     a_hand_over_and_back_takes_as_long_as_a_bare_message_and_its_answer,
     a_hand_over_makes_no_system_call_but_the_channels,
+    the_sample_has_its_bytes_changed_in_place,
 )
 
 if __name__ == '__main__':
