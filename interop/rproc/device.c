@@ -72,6 +72,8 @@ int metal_shm_rproc_info(struct metal_device *dev, struct metal_shm_rproc_info *
 static int look_for_debts(struct shm__rproc *rproc, void *user)
 {
 	(void)user;
+	if (rproc->due)
+		return -EAGAIN;
 	if (rproc->endpoint.fd < 0)
 		return 0;
 	for (const struct shm__rproc_map *map = rproc->maps; map; map = map->next)
@@ -102,6 +104,9 @@ static void shutdown_device(struct metal_device *dev)
 		rproc->queued++;
 	}
 	shm__rproc_flush(rproc);
+	pthread_mutex_unlock(&rproc->lock);
+	leave(rproc);
+	pthread_mutex_lock(&rproc->lock);
 	if (rproc->owner_fd >= 0) {
 		close(rproc->owner_fd);
 		rproc->owner_fd = -1;

@@ -294,8 +294,11 @@ ssize_t pread64(int fd, void *ret, size_t size, off64_t at)
 
 int close(int fd)
 {
-	if (fd >= 0 && fd < (int)SHM_TEST_COUNT(opened))
+	if (fd >= 0 && fd < (int)SHM_TEST_COUNT(opened)) {
+		if (opened[fd].what == NODE && fake.stops_at_close)
+			do_command(opened[fd].id, "stop", 4);
 		opened[fd].what = NOTHING;
+	}
 	return (int)syscall(SYS_close, fd);
 }
 

@@ -14,13 +14,14 @@
 
 struct fake_rproc {
 	/* errno values to answer with; 0: none */
-	int start_error;    /* to "start" */
-	int stop_error;     /* to "stop" */
-	int create_error;   /* to RPMSG_CREATE_EPT_IOCTL */
-	int endpoint_error; /* to open() of an endpoint */
-	int write_error;    /* to write() on an endpoint */
-	bool kept;          /* another program started the core too: "stop" leaves it running */
-	bool silent;        /* a core that starts announces nothing */
+	int start_error;     /* to "start" */
+	int stop_error;      /* to "stop" */
+	int create_error;    /* to RPMSG_CREATE_EPT_IOCTL */
+	int endpoint_error;  /* to open() of an endpoint */
+	int write_error;     /* to write() on an endpoint */
+	bool kept;           /* another program started the core too: "stop" leaves it running */
+	bool stops_at_close; /* closing the node stops the core, as was asked */
+	bool silent;         /* a core that starts announces nothing */
 
 	/* the importer module: /dev/shm_importer, once a test made that file */
 	int attach_error; /* to SHM_IMPORT_ATTACH */

@@ -198,6 +198,30 @@ static void firmware_that_begins_anew_keeps_what_it_had(void **state)
 	drop(shm, view);
 }
 
+/* A table of its segments is attached by the library itself, which has to end that. */
+static void device_ends_with_memory_that_a_silent_firmware_had(void **state)
+{
+	struct metal_device *own = dsp;
+	struct metal_generic_shm *shm, *view;
+
+	(void)state;
+	ok(metal_shm_rproc_stop(dsp));
+	ok(metal_shm_rproc_start(dsp, NULL, METAL_SHM_RPROC_STOP_WITH_US));
+	connect_with(8);
+	fake->pieces = 32;
+	shm = attached(&view);
+	fake->pieces = 1;
+	ok(metal_shm_rproc_share(dsp, shm, RW, NULL));
+	drop(shm, view);
+	assert_int_equal(fake->attached, 2);
+	fake->stops_at_close = true;
+	dsp = NULL;
+	ok(metal_shm_rproc_open("dsp", &dsp));
+	metal_shm_device_close(own);
+	assert_int_equal(fake->attached, 0);
+	assert_int_equal(fake->held, 0);
+}
+
 static void flood_of_messages_is_told_once(void **state)
 {
 	struct shm__out out;
@@ -230,6 +254,7 @@ int main(int argc, char **argv)
 		RPROC_CASE(program_goes_on_with_a_core_that_was_started_again),
 		RPROC_CASE(channel_that_goes_is_no_proof_that_the_core_stopped),
 		RPROC_CASE(firmware_that_begins_anew_keeps_what_it_had),
+		RPROC_CASE(device_ends_with_memory_that_a_silent_firmware_had),
 		RPROC_CASE(flood_of_messages_is_told_once),
 	};
 
