@@ -5,7 +5,6 @@
 usage: test_rproc_cost.py FOLDER [--list]     FOLDER has the program of tests/bench/rproc
 """
 
-import functools
 import os
 import subprocess
 import sys
@@ -17,32 +16,8 @@ sys.path[:0] = [os.path.join(TESTS, 'support'), os.path.join(TESTS, 'bench', 'rp
 import coprocessor  # noqa: E402, the path comes first
 import tap          # noqa: E402
 
-ROUNDS = 15
-TRIES = 5                   # the machine has others to run
-FASTER = 20
-ROUND_TRIP = 1.1
 CHANNEL = {'write', 'read', 'ppoll'}
 CLOCK = {'clock_gettime'}   # no system call where the clock is the processor's own
-
-
-@functools.cache
-def found():
-    return coprocessor.measure(sys.argv[1], ROUNDS)
-
-
-def in_place_is_twenty_times_as_fast_as_messages():
-    times = found()['sent']['ns'], found()['shared']['ns']
-    tap.check([f'{times}'] if times[0] < FASTER * times[1] else [])
-
-
-def a_hand_over_and_back_takes_as_long_as_a_bare_message_and_its_answer():
-    ratios = []
-    while len(ratios) < TRIES:
-        figures = coprocessor.measure(sys.argv[1], ROUNDS) if ratios else found()
-        ratios.append(figures['known']['ns'] / figures['ping-pong']['ns'])
-        if ratios[-1] <= ROUND_TRIP:
-            return
-    tap.check([f'{ratios}'])
 
 
 def a_hand_over_makes_no_system_call_but_the_channels():
@@ -55,7 +30,7 @@ def a_hand_over_makes_no_system_call_but_the_channels():
 
 
 def the_sample_has_its_bytes_changed_in_place():
-    found()                 # which loads the modules
+    coprocessor.measure(sys.argv[1], 1)     # which loads the modules
     build = sys.argv[1].partition('/tests/bench/')[0]
     done = subprocess.run([f'{build}/samples/07-coprocessor', 'board', 'board-odd.elf'], check=False,
                           text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -65,8 +40,6 @@ def the_sample_has_its_bytes_changed_in_place():
 
 
 CASES = (
-    in_place_is_twenty_times_as_fast_as_messages,
-    a_hand_over_and_back_takes_as_long_as_a_bare_message_and_its_answer,
     a_hand_over_makes_no_system_call_but_the_channels,
     the_sample_has_its_bytes_changed_in_place,
 )
