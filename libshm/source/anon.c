@@ -9,23 +9,6 @@
 #include "drivers.h"
 #include "pages.h"
 
-static int anon_properties(struct metal_device *dev, const struct metal_shm_memory *memory,
-			   struct metal_shm_properties *ret)
-{
-	(void)dev;
-	ret->cached = METAL_SHM_YES;
-	ret->contiguous = METAL_SHM_NO;
-	ret->secure = METAL_SHM_NO;
-	ret->coherent = METAL_SHM_UNKNOWN;
-	ret->zeroed = METAL_SHM_YES;
-	ret->dmabuf = METAL_SHM_NO;
-	ret->size = memory ? memory->size : 0;
-	ret->granularity = shm__page_size();
-	ret->alignment = shm__page_size();
-	ret->free_space = 0;
-	return 0;
-}
-
 static int anon_allocate(struct metal_device *dev, size_t size, metal_shm_type type,
 			 struct metal_shm_memory *ret_memory)
 {
@@ -78,7 +61,7 @@ static const struct metal_shm_device_ops anon_ops = {
 	.struct_size = sizeof(anon_ops),
 	.allocate = anon_allocate,
 	.release = anon_release,
-	.properties = anon_properties,
+	.properties = shm__pages_properties,
 	.map = anon_map,
 	.unmap = anon_unmap,
 };

@@ -9,23 +9,6 @@
 #include "drivers.h"
 #include "pages.h"
 
-static int memfd_properties(struct metal_device *dev, const struct metal_shm_memory *memory,
-			    struct metal_shm_properties *ret)
-{
-	(void)dev;
-	ret->cached = METAL_SHM_YES;
-	ret->contiguous = METAL_SHM_NO;
-	ret->secure = METAL_SHM_NO;
-	ret->coherent = METAL_SHM_UNKNOWN;
-	ret->zeroed = METAL_SHM_YES;
-	ret->dmabuf = METAL_SHM_NO;
-	ret->size = memory ? memory->size : 0;
-	ret->granularity = shm__page_size();
-	ret->alignment = shm__page_size();
-	ret->free_space = 0;
-	return 0;
-}
-
 /* Flags were held against the properties before. */
 static int memfd_allocate(struct metal_device *dev, size_t size, metal_shm_type type,
 			  struct metal_shm_memory *ret_memory)
@@ -53,7 +36,7 @@ static const struct metal_shm_device_ops memfd_ops = {
 	.struct_size = sizeof(memfd_ops),
 	.allocate = memfd_allocate,
 	.release = memfd_release,
-	.properties = memfd_properties,
+	.properties = shm__pages_properties,
 	.map = shm__fd_map,
 	.unmap = shm__fd_unmap,
 };

@@ -20,6 +20,23 @@ size_t shm__page_size(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+int shm__pages_properties(struct metal_device *dev, const struct metal_shm_memory *memory,
+			  struct metal_shm_properties *ret)
+{
+	(void)dev;
+	ret->cached = METAL_SHM_YES;
+	ret->contiguous = METAL_SHM_NO;
+	ret->secure = METAL_SHM_NO;
+	ret->coherent = METAL_SHM_UNKNOWN;
+	ret->zeroed = METAL_SHM_YES;
+	ret->dmabuf = METAL_SHM_NO;
+	ret->size = memory ? memory->size : 0;
+	ret->granularity = shm__page_size();
+	ret->alignment = shm__page_size();
+	ret->free_space = 0;
+	return 0;
+}
+
 int shm__round_to_pages(size_t size, const char *name, size_t *ret_size)
 {
 	size_t mask = shm__page_size() - 1;

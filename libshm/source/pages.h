@@ -5,7 +5,13 @@
 
 #include <stddef.h>
 
+#include <shm/device.h>
+
 size_t shm__page_size(void);
+
+/* The operation `properties` of what the kernel gives page by page, and no driver imports. */
+int shm__pages_properties(struct metal_device *dev, const struct metal_shm_memory *memory,
+			  struct metal_shm_properties *ret);
 
 /* Whole pages for @size bytes, at most PTRDIFF_MAX of them; -EOVERFLOW. */
 int shm__round_to_pages(size_t size, const char *name, size_t *ret_size);

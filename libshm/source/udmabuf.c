@@ -32,18 +32,10 @@ static const struct metal_shm_device_ops udmabuf_ops;
 static int udmabuf_properties(struct metal_device *dev, const struct metal_shm_memory *memory,
 			      struct metal_shm_properties *ret)
 {
-	(void)dev;
-	ret->cached = METAL_SHM_YES;
-	ret->contiguous = METAL_SHM_NO;
-	ret->secure = METAL_SHM_NO;
-	ret->coherent = METAL_SHM_UNKNOWN;
-	ret->zeroed = METAL_SHM_YES;
+	int error = shm__pages_properties(dev, memory, ret);
+
 	ret->dmabuf = METAL_SHM_YES;
-	ret->size = memory ? memory->size : 0;
-	ret->granularity = shm__page_size();
-	ret->alignment = shm__page_size();
-	ret->free_space = 0;
-	return 0;
+	return error;
 }
 
 static uint64_t limit_mb(void)

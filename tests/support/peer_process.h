@@ -4,6 +4,7 @@
 #define PEER_PROCESS_H
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "peer_ends.h"
@@ -23,6 +24,8 @@ static inline pid_t peer_spawn(const char *role, int *ret_socket)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
+		/* a test that is killed leaves nobody behind who goes on trying */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (ends[1] == 3)
 			fcntl(3, F_SETFD, 0);
 		else
