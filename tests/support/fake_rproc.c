@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +28,8 @@
 enum what { NOTHING, STATE, FIRMWARE, NODE, CONTROL, ENDPOINT, IMPORTER, BUS };
 
 struct opened {
-	enum what what;
-	char id[32]; /* of the core, or the number of the endpoint */
+	atomic_int what; /* enum what: looked at by whoever opens and closes whatever */
+	char id[32];     /* of the core, or the number of the endpoint */
 };
 
 struct endpoint {
@@ -62,7 +63,8 @@ void fake_rproc_refuse(const char *path, int error)
 struct fake_rproc *fake_rproc_begin(void)
 {
 	fake = (struct fake_rproc){ .start_error = 0 };
-	memset(opened, 0, sizeof(opened));
+	for (size_t i = 0; i < SHM_TEST_COUNT(opened); i++)
+		opened[i].what = NOTHING;
 	memset(endpoint, 0, sizeof(endpoint));
 	last_endpoint = -1;
 	refused[0] = '\0';

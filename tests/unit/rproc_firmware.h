@@ -29,6 +29,7 @@ struct firmware {
 	struct shm__wire_share share; /* the last that was shared */
 	struct shm__wire_range range; /* the last that was given or asked back */
 	struct shm__wire_error error; /* the last */
+	uint32_t ended;               /* id of the last UNSHARE */
 	uint32_t refused;             /* code of the last REFUSE */
 	struct shm__out sent;         /* the last record */
 };
@@ -83,6 +84,8 @@ static inline bool firmware_step(struct firmware *f)
 		f->range = event.record.range;
 	if (event.kind == SHM__EVENT_ERROR)
 		f->error = event.record.error;
+	if (event.kind == SHM__EVENT_UNSHARE)
+		f->ended = event.record.unshare.id;
 	if (event.kind == SHM__EVENT_REFUSED)
 		f->refused = event.record.refuse.code;
 	return true;
