@@ -16,7 +16,7 @@
 #define DEBUGFS "/sys/kernel/debug"
 #define LIMIT   65536 /* bytes of such a file; a carveout takes some 150 */
 
-static int read_file(const struct shm__rproc *rproc, const char *file, char **ret_text)
+int shm__rproc_debug_file(const struct shm__rproc *rproc, const char *file, char **ret_text)
 {
 	char path[SHM__RPROC_PATH], *text;
 	ssize_t size = 1;
@@ -50,7 +50,7 @@ static int read_file(const struct shm__rproc *rproc, const char *file, char **re
 }
 
 /* "<words>: <value>" or "<words> <value>": the value where the line begins so. */
-static const char *value_of(const char *line, const char *words)
+const char *shm__rproc_value(const char *line, const char *words)
 {
 	line += strspn(line, " \t");
 	if (strncmp(line, words, strlen(words)) != 0)
@@ -70,7 +70,7 @@ static void take_name(char *ret, size_t size, const char *value)
 }
 
 /* A number with all of the line, hexadecimal with 0x or without (what %p prints); false: it isn't one. */
-static bool take_number(const char *value, uint64_t *ret)
+bool shm__rproc_number(const char *value, uint64_t *ret)
 {
 	char *end;
 
@@ -117,22 +117,22 @@ static int take_line(const struct shm__rproc *rproc, const char *line,
 	const char *value;
 	bool good = true;
 
-	if ((value = value_of(line, "Name")) != NULL) {
+	if ((value = shm__rproc_value(line, "Name")) != NULL) {
 		take_name(carveout->name, sizeof(carveout->name), value);
 		*fields |= 1;
-	} else if ((value = value_of(line, "Virtual address")) != NULL) {
-		if (!take_number(value, &carveout->virtual_address))
+	} else if ((value = shm__rproc_value(line, "Virtual address")) != NULL) {
+		if (!shm__rproc_number(value, &carveout->virtual_address))
 			carveout->virtual_address = 0; /* "(null)", "(____ptrval____)" */
-	} else if ((value = value_of(line, "DMA address")) != NULL) {
-		good = take_number(value, &carveout->dma_address);
+	} else if ((value = shm__rproc_value(line, "DMA address")) != NULL) {
+		good = shm__rproc_number(value, &carveout->dma_address);
 		carveout->dma_address = address_of(carveout->dma_address);
 		*fields |= 2;
-	} else if ((value = value_of(line, "Device address")) != NULL) {
-		good = take_number(value, &carveout->device_address);
+	} else if ((value = shm__rproc_value(line, "Device address")) != NULL) {
+		good = shm__rproc_number(value, &carveout->device_address);
 		carveout->device_address = address_of(carveout->device_address);
 		*fields |= 4;
-	} else if ((value = value_of(line, "Length")) != NULL) {
-		good = take_number(value, &carveout->length);
+	} else if ((value = shm__rproc_value(line, "Length")) != NULL) {
+		good = shm__rproc_number(value, &carveout->length);
 		*fields |= 8;
 	}
 	return good ? 0 : not_known(rproc, line);
@@ -145,7 +145,7 @@ int shm__rproc_carveouts(const struct shm__rproc *rproc, struct shm__carveouts *
 	struct shm__carveouts list = { NULL, 0 };
 	char *text = NULL, *line, *rest;
 	unsigned fields = 0;
-	int error = read_file(rproc, "carveout_memories", &text);
+	int error = shm__rproc_debug_file(rproc, "carveout_memories", &text);
 
 	if (error)
 		return error;

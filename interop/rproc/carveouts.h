@@ -10,6 +10,13 @@ struct shm__carveouts {
 	size_t count;
 };
 
+/* One of remoteproc's files in debugfs; ended with free(). */
+int shm__rproc_debug_file(const struct shm__rproc *rproc, const char *file, char **ret_text);
+/* "words: value" or "words value": the value; NULL: the line begins otherwise. */
+const char *shm__rproc_value(const char *line, const char *words);
+/* A hexadecimal number that ends the line, or has "Bytes" behind it. */
+bool shm__rproc_number(const char *value, uint64_t *ret);
+
 int shm__rproc_carveouts(const struct shm__rproc *rproc, struct shm__carveouts *ret);
 
 #endif

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include <shm/device.h>
+#include <shm/linux.h>
 #include <shm/rproc.h>
 
 #include "session.h"
@@ -45,10 +46,11 @@ struct shm__rproc_map {
 	struct metal_generic_shm *view;        /* NULL: detached, but the core may still use it */
 	const struct metal_shm_memory *memory; /* while there is a view */
 	struct metal_shm_range range;
-	bool elsewhere;                    /* the memory is a copy or window of a part */
-	const struct shm__rproc_way *way;  /* by which the addresses are known */
-	uint64_t import_id;                /* that way's */
-	bool read_only, bounced, coherent; /* it says */
+	bool elsewhere;                     /* the memory is a copy or window of a part */
+	const struct shm__rproc_way *way;   /* by which the addresses are known */
+	uint64_t import_id;                 /* that way's */
+	struct metal_shm_physical physical; /* the other's */
+	bool read_only, bounced, coherent;  /* it says */
 	struct metal_shm_segment *segments;
 	size_t segment_count;
 	struct metal_generic_shm *table; /* of segments, for a SHARE that has too many; its view */

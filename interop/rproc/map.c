@@ -9,6 +9,7 @@
 
 static const struct shm__rproc_way *const ways[] = {
 	&shm__rproc_by_importer,
+	&shm__rproc_by_place,
 };
 
 int shm__rproc_constraints(struct metal_device *dev, const struct metal_shm_frame *frame,

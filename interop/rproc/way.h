@@ -18,6 +18,7 @@ struct shm__rproc_way {
 };
 
 extern const struct shm__rproc_way shm__rproc_by_importer;
+extern const struct shm__rproc_way shm__rproc_by_place;
 
 /* Its opening of this device's, -errno with a reason. */
 int shm__rproc_importer(struct shm__rproc *rproc);
