@@ -7,28 +7,12 @@
  *	06-processes		starts the three, each of them this program again
  */
 #include <errno.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <shm/linux.h>
+#include "three.h"
 
 #define FRAMES  30u
 #define BUFFERS 3u
 #define SIZE    ((size_t)640 * 480)
-#define LIMIT   INT64_C(10000000000) /* nanoseconds: whoever hangs is given up */
-
-static void must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "%s: %s\n", what, metal_shm_last_error());
-	exit(1);
-}
 
 static unsigned char *map(struct metal_generic_shm *shm, int prot)
 {
@@ -36,14 +20,6 @@ static unsigned char *map(struct metal_generic_shm *shm, int prot)
 
 	must(bytes, "map");
 	return bytes;
-}
-
-static struct metal_device *open_peer(const char *socket)
-{
-	struct metal_device *peer;
-
-	must(!metal_shm_peer_open(atoi(socket), &peer), "peer_open");
-	return peer;
 }
 
 /* The next frame that another process gives, or NULL when it has ended. */
@@ -133,61 +109,24 @@ static void display(struct metal_device *from)
 		exit(1);
 }
 
-static pid_t start(const char *program, const char *role, int first, int second)
-{
-	char sockets[2][12];
-	pid_t pid = fork();
-
-	if (pid)
-		return pid;
-	for (int fd = 3; fd < 16; fd++)
-		if (fd != first && fd != second)
-			close(fd);
-	snprintf(sockets[0], sizeof(sockets[0]), "%d", first);
-	snprintf(sockets[1], sizeof(sockets[1]), "%d", second);
-	execl(program, program, role, sockets[0], sockets[1], (char *)NULL);
-	_exit(127);
-}
-
-static int start_all(void)
-{
-	int picture[2], result[2], status, worst = 0;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, picture) ||
-	    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, result)) {
-		perror("socketpair");
-		return 1;
-	}
-	start("/proc/self/exe", "camera", picture[0], -1);
-	start("/proc/self/exe", "worker", picture[1], result[0]);
-	start("/proc/self/exe", "display", result[1], -1);
-	for (int i = 0; i < 2; i++) {
-		close(picture[i]);
-		close(result[i]);
-	}
-	for (int i = 0; i < 3; i++) {
-		wait(&status);
-		worst |= status;
-	}
-	return worst != 0;
-}
-
 int main(int argc, char **argv)
 {
-	struct metal_device *first, *second;
+	const char *role = getenv("ROLE");
+	struct metal_device *first, *second = NULL;
 
-	if (argc < 4)
-		return start_all();
-	first = open_peer(argv[2]);
-	if (!strcmp(argv[1], "camera")) {
+	(void)argc;
+	if (!role)
+		return start_three(argv);
+	first = open_peer(10);
+	if (!strcmp(role, "camera")) {
 		camera(first);
-	} else if (!strcmp(argv[1], "worker")) {
-		second = open_peer(argv[3]);
+	} else if (!strcmp(role, "worker")) {
+		second = open_peer(11);
 		work(first, second);
-		metal_shm_device_close(second);
 	} else {
 		display(first);
 	}
+	metal_shm_device_close(second);
 	metal_shm_device_close(first);
 	return 0;
 }

@@ -298,6 +298,18 @@ const struct metal_shm_frame *metal_shm_frame_of(const struct metal_generic_shm 
 	return &shm->root->frame;
 }
 
+/* Who has an opinion on frames has looked for one when the view was made. Under the memory's lock. */
+static int refuse_attached(struct shm__root *root)
+{
+	struct metal_generic_shm *view;
+
+	RB_FOREACH(view, shm__view_tree, &root->views)
+		if (view->dev->ops->layout)
+			return shm__error(EBUSY, "the buffer is attached to %s already",
+					  view->dev->name);
+	return 0;
+}
+
 int metal_shm_frame_set(struct metal_generic_shm *shm, const struct metal_shm_frame *frame)
 {
 	struct shm__root *root;
@@ -305,17 +317,17 @@ int metal_shm_frame_set(struct metal_generic_shm *shm, const struct metal_shm_fr
 
 	if (error)
 		return error;
-	if (!frame || shm->kind != SHM__BUFFER)
-		return shm__error(EINVAL, "metal_shm_frame_set: NULL, or not a buffer");
+	/* a memory's first bytes may be all of it that another process shared */
+	if (!frame || shm->kind == SHM__VIEW || shm->offset)
+		return shm__error(EINVAL,
+				  "metal_shm_frame_set: NULL, or not from a buffer's start");
 	error = shm__frame_check(frame, shm->size);
 	if (error)
 		return error;
 	root = shm->root;
 	shm__mutex_lock(&root->lock);
-	if (!RB_EMPTY(&root->views))
-		error = shm__error(EBUSY, "the buffer is attached to %s already",
-				   RB_ROOT(&root->views)->dev->name);
-	else if (root->has_frame && memcmp(&root->frame, frame, sizeof(*frame)) != 0)
+	error = refuse_attached(root);
+	if (!error && root->has_frame && memcmp(&root->frame, frame, sizeof(*frame)) != 0)
 		error = shm__error(EBUSY, "the buffer is another frame already");
 	if (!error) {
 		root->frame = *frame;

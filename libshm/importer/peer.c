@@ -19,8 +19,8 @@ static struct shm__peer *peer_of(const struct metal_device *dev)
 static int peer_constraints(struct metal_device *dev, const struct metal_shm_frame *frame,
 			    struct metal_shm_constraints *ret)
 {
-	(void)dev;
 	(void)frame;
+	ret->required = atomic_load(&peer_of(dev)->needs);
 	ret->access = METAL_SHM_ACCESS_CPU_USER;
 	return 0;
 }

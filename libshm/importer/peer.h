@@ -101,7 +101,8 @@ struct shm__peer {
 	struct shm__peer_item items[SHM__PEER_ITEMS];
 	unsigned items_first, items_count;
 	struct shm__waiter *waiters;
-	atomic_bool over; /* the program closed it */
+	atomic_bool over;  /* the program closed it */
+	atomic_uint needs; /* METAL_SHM_* of its memory, as the program says */
 	int dead;         /* -errno, why nothing goes any more; 0 */
 };
 

@@ -91,6 +91,16 @@ int metal_shm_peer_next(struct metal_device *dev, int64_t timeout_ns,
 	return 0;
 }
 
+int metal_shm_peer_needs(struct metal_device *dev, metal_shm_type type)
+{
+	struct shm__peer *peer = open_peer_of(dev);
+	int error = peer ? shm__type_check(type) : -errno;
+
+	if (!error)
+		atomic_store(&peer->needs, type);
+	return error;
+}
+
 int metal_shm_peer_say(struct metal_device *dev, const void *data, size_t size)
 {
 	const struct shm__peer_wish wish = { .type = SHM__RECORD_USER, .length = (uint32_t)size };

@@ -74,6 +74,18 @@ def sample_05_hands_parts_of_each_memory_to_a_kernel():
             raise tap.Failed(output)
 
 
+def sample_06_needs_no_device():
+    expect(0, 'samples/06-processes')
+
+
+def sample_08_shows_the_camera_by_three_programs_each_byte_as_it_was_written():
+    for _ in range(2):
+        output = expect(0, 'samples/08-three-programs', nodes.camera(), nodes.card(), str(FRAMES),
+                        'check')
+        if f'{FRAMES} frames of 640x480' not in output or ', 0 wrong' not in output:
+            raise tap.Failed(output)
+
+
 def samples_say_why_a_device_cannot_be_used():
     tap.check(f'{sample}: {answer}' for sample, answer in
               ((sample, run(sample, '/dev/null')) for sample in
@@ -112,6 +124,8 @@ CASES = (
     sample_03_sends_frames_through_the_gpu,
     sample_04_converts_a_frame_in_vim2m,
     sample_05_hands_parts_of_each_memory_to_a_kernel,
+    sample_06_needs_no_device,
+    sample_08_shows_the_camera_by_three_programs_each_byte_as_it_was_written,
     samples_say_why_a_device_cannot_be_used,
     demo_checks_thirty_frames_that_were_written_back,
     demo_copies_no_byte,

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+#include <shm/frame.h>
+
 #include "fake.h"
 #include "peer_process.h"
 
@@ -244,6 +246,48 @@ static void memory_that_may_shrink_is_not_shared(void **state)
 	peer_stop(&worker);
 }
 
+static void what_it_needs_of_memory_is_chosen_and_nothing_else_attached(void **state)
+{
+	struct process worker = peer_start("worker");
+	struct metal_generic_shm *shm = peer_buffer(SIZE), *chosen;
+
+	(void)state;
+	assert_int_equal(metal_shm_peer_needs(worker.dev, 1u << 31), -EINVAL);
+	chosen = metal_shm_allocate_for(SIZE, &worker.dev, 1, 0);
+	assert_non_null(chosen);
+	metal_shm_free(chosen, NULL);
+	assert_int_equal(metal_shm_peer_needs(worker.dev, METAL_SHM_SECURE), 0);
+	assert_null(metal_shm_attach(shm, worker.dev));
+	assert_int_equal(errno, ENOTSUP);
+	assert_non_null(strstr(metal_shm_last_error(), "METAL_SHM_SECURE"));
+	assert_null(metal_shm_allocate_for(SIZE, &worker.dev, 1, 0));
+	assert_int_equal(errno, ENOTSUP);
+	metal_shm_free(shm, NULL);
+	peer_stop(&worker);
+}
+
+static void what_comes_from_another_process_can_be_a_frame(void **state)
+{
+	struct process camera = peer_start("camera");
+	struct metal_shm_peer_event event = { .struct_size = sizeof(event) };
+	struct metal_shm_frame frame = { .fourcc = METAL_SHM_FOURCC('X', 'R', '2', '4'),
+					 .width = 50,
+					 .height = 100 };
+
+	(void)state;
+	do
+		assert_int_equal(metal_shm_peer_next(camera.dev, 20 * SECOND, &event), 0);
+	while (!event.shm);
+	assert_int_equal(metal_shm_frame_negotiate(&frame, &camera.dev, 1), 0);
+	assert_int_equal(metal_shm_frame_set(event.shm, &frame), 0);
+	assert_memory_equal(metal_shm_frame_of(event.shm), &frame, sizeof(frame));
+	frame.height++;
+	assert_int_equal(metal_shm_frame_set(event.shm, &frame), -ERANGE);
+	metal_shm_free(event.shm, NULL);
+	metal_shm_device_close(camera.dev);
+	peer_wait(&camera);
+}
+
 static void only_a_connected_socket_that_keeps_records_apart_will_do(void **state)
 {
 	struct metal_device *dev;
@@ -303,6 +347,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(more_is_said_than_the_other_process_reads),
 		cmocka_unit_test(buffers_are_attached_and_detached_again_and_again),
 		cmocka_unit_test(memory_that_may_shrink_is_not_shared),
+		cmocka_unit_test(what_it_needs_of_memory_is_chosen_and_nothing_else_attached),
+		cmocka_unit_test(what_comes_from_another_process_can_be_a_frame),
 		cmocka_unit_test(only_a_connected_socket_that_keeps_records_apart_will_do),
 		cmocka_unit_test(a_buffer_is_sent_once_and_found_again),
 	};

@@ -95,12 +95,13 @@ const struct metal_shm_frame *metal_shm_frame_of(const struct metal_generic_shm 
 /**
  * Say what a buffer's bytes are, for buffers that no pool made (imported ones, say).
  *
- * Set it before attaching: devices read it then.
+ * Set it before attaching: devices read it then. Those that have no opinion on frames, as another process,
+ * may have it before.
  *
- * @param shm    a buffer
- * @param frame  complete; every plane must lie inside the buffer. Copied
- * @return 0; -EINVAL; -ERANGE a plane ends outside the buffer; -EBUSY it is attached, or has a
- *         different frame already; -ENOMEM
+ * @param shm    a buffer, or a part from its first byte on
+ * @param frame  complete; every plane must lie inside @p shm. Copied
+ * @return 0; -EINVAL; -ERANGE a plane ends outside; -EBUSY it is attached to a device that reads frames, or
+ *         has a different frame already; -ENOMEM
  */
 int metal_shm_frame_set(struct metal_generic_shm *shm, const struct metal_shm_frame *frame);
 

@@ -139,6 +139,19 @@ int metal_shm_receive(int borrow_socket, struct metal_generic_shm **ret_shm);
  */
 int metal_shm_peer_open(int take_socket, struct metal_device **ret_dev);
 
+/**
+ * Say what the other process needs of memory: what its own devices ask for, or a third program's behind it.
+ *
+ * The records on the socket don't tell, since a program may open its devices at any time. The two programs agree
+ * on it by messages or by their options. From then on memory that is chosen for @p dev among others, by
+ * metal_shm_allocate_for() or for a pool, is of that kind, and other memory isn't attached to it (-ENOTSUP).
+ *
+ * @param dev   a device of metal_shm_peer_open()
+ * @param type  METAL_SHM_* flags; 0, as at first: any memory that can be shared
+ * @return 0; -EINVAL
+ */
+int metal_shm_peer_needs(struct metal_device *dev, metal_shm_type type);
+
 /** Bytes that a message between processes has at most. */
 #define METAL_SHM_PEER_MESSAGE 472u
 
