@@ -308,6 +308,7 @@ struct shm__window *shm__window_fenced(struct shm__root *root, const struct shm_
 /* ownership.c */
 #define SHM__IS_DIR(dir) ((dir) >= METAL_SHM_DIR_DEV_R && (dir) <= METAL_SHM_DIR_DEV_RW)
 int shm__report_failure(struct shm__root *root, size_t start, size_t end);
+void shm__not_taken(struct metal_generic_shm *view, uint64_t handovers);
 int shm__fetch(struct shm__root *root, size_t start, size_t end,
 	       const struct metal_generic_shm *but);
 void shm__join(struct shm__root *root, size_t start, size_t end);

@@ -70,6 +70,12 @@ static inline void shm__count_one(_Atomic uint64_t *value)
 	atomic_store_explicit(value, before + 1, memory_order_relaxed);
 }
 
+/* How often bytes of the memory changed hands. */
+static inline uint64_t shm__handovers(const struct shm__root *root)
+{
+	return atomic_load_explicit(&root->counters.value[SHM__HANDOVERS], memory_order_relaxed);
+}
+
 static inline int shm__view_order(const struct metal_generic_shm *view, size_t offset, size_t size,
 				  const struct metal_device *dev)
 {

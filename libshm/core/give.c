@@ -31,11 +31,23 @@ static void drop_idle(struct shm__range *range, unsigned slot, enum metal_shm_di
 	}
 }
 
+/* What shm__not_taken() needs, should the device refuse. */
+static inline unsigned how_it_is(const struct shm__range *range,
+				 const struct metal_generic_shm *view, unsigned added)
+{
+	if (!view->dev->ops->give)
+		return 0;
+	return SHM__ADDED(added) | (range->flags & SHM__OWNED ? SHM__LENT : 0);
+}
+
 /* The bytes of one range become the view's. */
 static void take_range(struct shm__root *root, struct shm__range *range,
-		       struct metal_generic_shm *view, enum metal_shm_dir dir)
+		       struct metal_generic_shm *view, enum metal_shm_dir dir, unsigned added)
 {
-	range->flags &= ~(SHM__OWNED | SHM__WRITTEN | SHM__REPORTED);
+	unsigned how = how_it_is(range, view, added);
+
+	range->flags &= ~(SHM__OWNED | SHM__WRITTEN | SHM__REPORTED | SHM__AS_IT_WAS);
+	range->flags |= how;
 	range->failed = 0;
 	if (!(dir & METAL_SHM_DIR_DEV_W))
 		return;
@@ -56,17 +68,20 @@ static void take_over(struct shm__root *root, struct metal_generic_shm *view,
 		root->changes++;
 	SHM__EACH_RANGE(range, &root->ranges, start, end) {
 		struct shm__holder *holder;
+		unsigned added = 0;
 
 		drop_idle(range, view->slot, dir);
 		holder = shm__range_add_holder(range, view->slot);
-		if (!holder->pending) {
+		if (holder->pending) {
+			added = dir & ~holder->dir;
+		} else {
 			holder->dir = 0;
 			holder->since_ms = now;
 		}
 		holder->dir |= dir | (queued ? 0 : SHM__BUSY);
 		holder->pending += queued;
 		holder->by = view;
-		take_range(root, range, view, dir);
+		take_range(root, range, view, dir, added);
 	}
 	if (view->size == root->size)
 		root->unusual &= ~SHM__FAILED;
@@ -147,6 +162,7 @@ SHM__FLAT int give_all(struct shm__root *root, struct metal_generic_shm *view,
 		       enum metal_shm_dir dir, bool queued)
 {
 	struct shm__range *all = RB_ROOT(&root->ranges.tree);
+	unsigned how = how_it_is(all, view, 0);
 	int error;
 
 	if (all->flags & SHM__OWNED)
@@ -162,7 +178,8 @@ SHM__FLAT int give_all(struct shm__root *root, struct metal_generic_shm *view,
 		.since_ms = shm__os_now_ms(),
 		.by = view,
 	};
-	all->flags &= ~(SHM__OWNED | SHM__WRITTEN | SHM__REPORTED);
+	all->flags &= ~(SHM__OWNED | SHM__WRITTEN | SHM__REPORTED | SHM__AS_IT_WAS);
+	all->flags |= how;
 	if (dir & METAL_SHM_DIR_DEV_W)
 		shm__soil(root, all, view->view.access);
 	return 0;
@@ -211,6 +228,7 @@ SHM__FLAT int hand_over(struct metal_generic_shm *shm, struct metal_device *dev,
 {
 	struct metal_generic_shm *view;
 	struct shm__root *root = shm->root;
+	uint64_t handovers;
 	int error = 0;
 
 	if (!SHM__IS_DIR(dir))
@@ -231,12 +249,13 @@ SHM__FLAT int hand_over(struct metal_generic_shm *shm, struct metal_device *dev,
 		error = give(root, view, dir, queued || dev->ops->give);
 	if (!error && root->guard)
 		shm__guard_given(view, site);
+	handovers = shm__handovers(root);
 	shm__mutex_unlock(&root->lock);
 	if (error || queued || !dev->ops->give)
 		return error;
 	error = dev->ops->give(dev, &view->view, &view->at.range, dir);
 	if (error)
-		metal_shm_unhold(shm, dev, 0);
+		shm__not_taken(view, handovers);
 	return error;
 }
 

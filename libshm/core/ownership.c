@@ -112,12 +112,19 @@ static struct metal_generic_shm *find_holder(struct shm__root *root, size_t offs
 	return NULL;
 }
 
-static inline void end_one_work(struct shm__range *range, unsigned slot, int error)
+static inline struct shm__holder *holder_of(struct shm__range *range, unsigned slot)
 {
 	struct shm__holder *holder = &range->holder[0];
 
 	while (holder->slot != slot)
 		holder++;
+	return holder;
+}
+
+static inline void end_one_work(struct shm__range *range, unsigned slot, int error)
+{
+	struct shm__holder *holder = holder_of(range, slot);
+
 	if (error)
 		range->failed = error;
 	if (!--holder->pending)
@@ -140,19 +147,35 @@ static inline void end_work(struct shm__root *root, struct metal_generic_shm *vi
 		root->unusual |= SHM__FAILED;
 		snprintf(root->failed_by, sizeof(root->failed_by), "%.63s", view->dev->name);
 	}
+}
+
+/* The records say so already. Ends with the memory's lock. */
+static inline void work_ended(struct shm__root *root, struct metal_generic_shm *view, int error)
+{
+	bool idle = false, end = false;
+
 	atomic_fetch_sub(&view->dev->pending, 1);
 	root->pending--;
 	view->pending--;
-	shm__trace(root, view->dev, view->pending ? SHM__TRACE_PART_DONE : SHM__TRACE_DONE, start,
-		   view->size, error);
+	shm__trace(root, view->dev, view->pending ? SHM__TRACE_PART_DONE : SHM__TRACE_DONE,
+		   view->offset, view->size, error);
+	if (!view->pending) {
+		if (root->waiters)
+			shm__wake_all(root->waiters);
+		end = !atomic_load(&view->refs) && shm__view_end_locked(view);
+		idle = shm__becomes_idle(root);
+	}
+	shm__mutex_unlock(&root->lock);
+	if (end)
+		shm__attach_unlock(root);
+	if (idle)
+		shm__pool_return(root);
 }
 
 int metal_shm_unhold(struct metal_generic_shm *shm, struct metal_device *dev, int error)
 {
 	struct metal_generic_shm *view;
 	struct shm__root *root;
-	bool idle = false, end = false;
-	int ret = 0;
 
 	if (!shm__alive(shm, dev))
 		return shm__not_alive(shm, dev);
@@ -160,22 +183,12 @@ int metal_shm_unhold(struct metal_generic_shm *shm, struct metal_device *dev, in
 	shm__mutex_lock(&root->lock);
 	view = find_holder(root, shm->offset, shm->size, dev);
 	if (!view) {
-		ret = shm__error(EINVAL, "%s doesn't hold the buffer", dev->name);
-	} else {
-		end_work(root, view, error);
-		if (!view->pending) {
-			if (root->waiters)
-				shm__wake_all(root->waiters);
-			end = !atomic_load(&view->refs) && shm__view_end_locked(view);
-			idle = shm__becomes_idle(root);
-		}
+		shm__mutex_unlock(&root->lock);
+		return shm__error(EINVAL, "%s doesn't hold the buffer", dev->name);
 	}
-	shm__mutex_unlock(&root->lock);
-	if (end)
-		shm__attach_unlock(root);
-	if (idle)
-		shm__pool_return(root);
-	return ret;
+	end_work(root, view, error);
+	work_ended(root, view, error);
+	return 0;
 }
 
 static inline void become_the_programs(struct shm__root *root, struct shm__range *range)
@@ -183,12 +196,43 @@ static inline void become_the_programs(struct shm__root *root, struct shm__range
 	if (range->flags & SHM__OWNED)
 		return;
 	/* coherent memory was never read in, and what comes now is the program's */
-	range->flags &= ~SHM__DEV_DIRTY;
+	range->flags &= ~(SHM__DEV_DIRTY | SHM__AS_IT_WAS);
 	range->flags |= SHM__OWNED;
 	if (range->mapped)
 		shm__cpu_writes(root, range, SHM__WRITTEN);
 	if (root->guard)
 		shm__guard_remember(root, range->start, range->end);
+}
+
+/*
+ * A device refused what it was just handed, and did nothing with it. The program has what it had before; what
+ * others had idle is nobody's. What the hand-over added to the device's queued work can't be told from what
+ * others add at the same time: then it stays.
+ */
+void shm__not_taken(struct metal_generic_shm *view, uint64_t handovers)
+{
+	struct shm__root *root = view->root;
+	size_t start = view->offset, end = start + view->size;
+	bool last;
+
+	shm__mutex_lock(&root->lock);
+	last = handovers == shm__handovers(root);
+	SHM__EACH_RANGE(range, &root->ranges, start, end) {
+		struct shm__holder *holder = holder_of(range, view->slot);
+
+		holder->dir &= last ? ~SHM__ADDED_OF(range) : ~0u;
+		if (--holder->pending)
+			continue;
+		shm__range_drop_holder(range, holder);
+		if (range->flags & SHM__LENT) {
+			range->newest = NULL;
+			become_the_programs(root, range);
+		}
+	}
+	shm__join(root, start, end);
+	if (root->guard)
+		shm__guard_update(root, start, end);
+	work_ended(root, view, 0);
 }
 
 /* The program takes over: the accesses named end, a holder with none left holds no more. */

@@ -27,6 +27,11 @@ struct shm__root;
 #define SHM__REPORTED  4u  /* it says what it writes: see metal_shm_wrote() */
 #define SHM__CPU_DIRTY 8u  /* a CPU wrote, and no END with WRITE came since */
 #define SHM__DEV_DIRTY 16u /* a DMA device may have written, and no START with READ came since */
+/* For a device that may refuse what it was handed last: see shm__not_taken(). */
+#define SHM__LENT            32u                    /* the program had it before */
+#define SHM__ADDED(dir)      ((unsigned)(dir) << 6) /* to what the device had queued already */
+#define SHM__ADDED_OF(range) ((range)->flags >> 6 & 3u)
+#define SHM__AS_IT_WAS       (SHM__LENT | SHM__ADDED(3))
 
 struct shm__holder {
 	unsigned slot;                      /* which device: see struct shm__root */

@@ -177,7 +177,10 @@ struct metal_shm_device_ops {
 		      struct metal_shm_layout *ret);
 	/** Really use @p shm, which is attached, once: stream, commit, run a kernel. 0: it works. */
 	int (*trial)(struct metal_device *dev, struct metal_generic_shm *shm);
-	/** Tell the device that a range is its; it ends with metal_shm_unhold(). */
+	/**
+	 * Tell the device that a range is its; it ends with metal_shm_unhold(). An error: the device touches
+	 * nothing of it, and the program has what it had before.
+	 */
 	int (*give)(struct metal_device *dev, struct metal_shm_view *view,
 		    const struct metal_shm_range *range, enum metal_shm_dir dir);
 	/**

@@ -343,7 +343,8 @@ int metal_shm_wrote(struct metal_generic_shm *shm, size_t offset, size_t length)
  *         read-only; -EIO a holder failed and its bytes are undefined; -ENODEV the device is gone;
  *         -EBUSY the source can only sync all of the memory, or a line of the cache, and another owner's
  *         bytes in it would be destroyed (the reason says whose), or 7 devices have work on the bytes;
- *         -ENOMEM; or the error of the cache operation. Nothing changed then
+ *         -ENOMEM; or the error of the cache operation, or of @p dev, which may refuse. Nothing changed then,
+ *         but that bytes which a third device had idle may be nobody's if @p dev refused
  */
 int metal_shm_sync_for_device(struct metal_generic_shm *shm, struct metal_device *dev,
 			      enum metal_shm_dir dir);
