@@ -88,8 +88,6 @@ void shm__note_writes(struct shm__root *root, size_t start, size_t end)
 			shm__guard_remember(root, range->start, range->end);
 		shm__cpu_writes(root, range, SHM__CPU_DIRTY);
 		shm__note_change(root, range);
-		if (range->flags & SHM__REPORTED)
-			range->flags &= ~SHM__WRITTEN;
 	}
 }
 

@@ -23,7 +23,7 @@ struct shm__root;
 
 /* A range's flags. */
 #define SHM__OWNED     1u  /* the program may write: no holder since its last sync_for_cpu */
-#define SHM__WRITTEN   2u  /* and may have, since what it wrote was last put down as CPU_DIRTY */
+#define SHM__WRITTEN   2u  /* and may have, since that was last written back */
 #define SHM__REPORTED  4u  /* it says what it writes: see metal_shm_wrote() */
 #define SHM__CPU_DIRTY 8u  /* a CPU wrote, and no END with WRITE came since */
 #define SHM__DEV_DIRTY 16u /* a DMA device may have written, and no START with READ came since */

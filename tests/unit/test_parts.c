@@ -73,6 +73,25 @@ static void part_is_copied_where_only_all_can_be_synced(void **state)
 	end_part(part, b->dma);
 }
 
+/* The copy was made, and then its write-back failed. */
+static void what_was_reported_is_copied_again_after_a_hand_over_that_failed(void **state)
+{
+	struct bench *b = *state;
+	struct metal_generic_shm *part = part_of(b, 1000, 4000, b->dma);
+
+	assert_int_equal(metal_shm_sync_for_device(part, b->dma->dev, R), 0);
+	assert_int_equal(metal_shm_sync_for_cpu(part, R), 0);
+	b->bytes[2000] = 1;
+	assert_int_equal(metal_shm_wrote(part, 1000, 1), 0);
+	b->source->fail_end = -EIO;
+	assert_int_equal(metal_shm_sync_for_device(part, b->dma->dev, R), -EIO);
+	b->source->fail_end = 0;
+	b->bytes[2000] = 2;
+	assert_int_equal(metal_shm_sync_for_device(part, b->dma->dev, R), 0);
+	assert_int_equal(fake_view_bytes(b->dma, part)[1000], 2);
+	end_part(part, b->dma);
+}
+
 static void only_what_was_reported_is_copied(void **state)
 {
 	struct bench *b = *state;
@@ -310,6 +329,7 @@ int main(int argc, char **argv)
 		CASE(parts_of_one_buffer_have_owners_of_their_own),
 		CASE(overlapping_parts_share_their_bytes),
 		CASE(part_is_copied_where_only_all_can_be_synced),
+		CASE(what_was_reported_is_copied_again_after_a_hand_over_that_failed),
 		CASE(only_what_was_reported_is_copied),
 		CASE(unreported_bytes_are_all_copied),
 		CASE(two_shadows_of_the_same_bytes_follow_one_another),

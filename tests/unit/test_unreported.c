@@ -352,6 +352,24 @@ static void only_a_hand_over_that_is_made_tells(void **state)
 	end_part(a, g.one);
 }
 
+static void what_was_reported_counts_until_a_hand_over_is_made(void **state)
+{
+	struct metal_generic_shm *a = part_for(g.one, 0, 100);
+
+	(void)state;
+	assert_int_equal(fake_queue(g.one, a, DEV_W), 0);
+	g.one->error = -EIO;
+	fake_complete(g.one, 1);
+	assert_int_equal(metal_shm_device_dispatch(g.one->dev), 0);
+	write_at(1000, 5);
+	report(g.shm, 1000, 5);
+	assert_int_equal(metal_shm_sync_for_device(g.shm, g.two->dev, DEV_R), -EIO);
+	write_at(1000, 5);
+	give(g.shm, g.two, DEV_R);
+	assert_int_equal(lines, 0);
+	end_part(a, g.one);
+}
+
 static void a_guard_that_begins_knows_what_is_there(void **state)
 {
 	(void)state;
@@ -461,6 +479,7 @@ int main(int argc, char **argv)
 		unreported_case(a_forked_childs_write_is_told_in_its_parent),
 		unreported_case(a_locks_word_changes_as_it_likes),
 		unreported_case(only_a_hand_over_that_is_made_tells),
+		unreported_case(what_was_reported_counts_until_a_hand_over_is_made),
 		unreported_case(a_guard_that_begins_knows_what_is_there),
 		cmocka_unit_test_setup_teardown(
 			what_is_written_back_meanwhile_may_be_reported_after, set_up_heap,
