@@ -147,6 +147,7 @@ static void closed(struct metal_device *dev)
 	struct shm__rproc *rproc = shm__rproc_of(dev);
 
 	leave(rproc);
+	shm__rproc_rings_end(&rproc->rings);
 	free_rproc(rproc);
 }
 

@@ -178,6 +178,7 @@ void shm__rproc_endpoint_close(struct shm__rproc_endpoint *endpoint)
 	if (endpoint->fd < 0)
 		return;
 	close(endpoint->fd);
-	close(endpoint->control_fd);
+	if (endpoint->control_fd >= 0)
+		close(endpoint->control_fd);
 	endpoint->fd = endpoint->control_fd = -1;
 }

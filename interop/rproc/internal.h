@@ -11,11 +11,13 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <shm/device.h>
 #include <shm/linux.h>
 #include <shm/rproc.h>
 
+#include "ring_end.h"
 #include "session.h"
 #include "sysfs.h"
 
@@ -30,6 +32,20 @@ struct shm__rproc_endpoint {
 	int control_fd; /* of the control device: locked while the endpoint is ours */
 	int fd;         /* of the endpoint; -1: none */
 	struct metal_shm_rproc_channel channel;
+};
+
+/* rings.c: a channel through shared memory instead, whose endpoint's fd is what tells of records */
+struct shm__rproc_rings {
+	struct metal_generic_shm
+		*shm; /* a reference, mapped; NULL: there are none, RPMsg is spoken */
+	unsigned char *to, *from;
+	size_t size; /* of each */
+	uint32_t slots;
+	struct shm__ring_end out, in;
+	int bell_fd; /* the program's; -1: look each look_ns */
+	int64_t look_ns;
+	void (*kick)(void *user);
+	void *user;
 };
 
 enum shm__rproc_give {
@@ -104,6 +120,7 @@ struct shm__rproc {
 	bool no_version; /* the firmware speaks another protocol */
 	bool armed, armed_soon; /* the timer */
 
+	struct shm__rproc_rings rings;
 	struct shm__rproc_endpoint endpoint;
 	struct shm__rproc_epoch epoch; /* of the core's start that the endpoint is of */
 	bool readable;                 /* the endpoint may have something */
@@ -160,7 +177,15 @@ int shm__rproc_firmware_error(const struct shm__rproc *rproc, int error);
 int shm__rproc_endpoint_open(const struct shm__rproc *rproc, struct shm__rproc_endpoint *ret);
 void shm__rproc_endpoint_close(struct shm__rproc_endpoint *endpoint);
 
+/* rings.c. Under the lock, but for the end. */
+void shm__rproc_rings_begin(struct shm__rproc *rproc);
+int shm__rproc_rings_open(struct shm__rproc *rproc, struct shm__rproc_endpoint *ret);
+ssize_t shm__rproc_rings_send(struct shm__rproc *rproc, const struct shm__out *out);
+ssize_t shm__rproc_rings_receive(struct shm__rproc *rproc, uint8_t data[static SHM__RECORD_MAX]);
+void shm__rproc_rings_end(const struct shm__rproc_rings *rings);
+
 /* link.c: records to and from the firmware. Under the lock, but for the last three. */
+uint32_t shm__rproc_random(void); /* not 0 */
 int shm__rproc_link_open(struct shm__rproc *rproc);
 void shm__rproc_link_lose(struct shm__rproc *rproc);
 void shm__rproc_post(struct shm__rproc *rproc, const struct shm__out *out);

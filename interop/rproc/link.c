@@ -86,7 +86,7 @@ void shm__rproc_wake(struct shm__rproc *rproc)
 static uint32_t wanted_events(const struct shm__rproc *rproc)
 {
 	return (shm__rproc_may_post(rproc) ? (uint32_t)EPOLLIN : 0) |
-	       (rproc->unsent_count ? (uint32_t)EPOLLOUT : 0);
+	       (rproc->unsent_count && !rproc->rings.shm ? (uint32_t)EPOLLOUT : 0);
 }
 
 static void watch_endpoint(struct shm__rproc *rproc)
@@ -141,7 +141,8 @@ static bool write_record(struct shm__rproc *rproc, const struct shm__out *out)
 	ssize_t size;
 
 	do {
-		size = write(rproc->endpoint.fd, out->data, out->size);
+		size = rproc->rings.shm ? shm__rproc_rings_send(rproc, out)
+					: write(rproc->endpoint.fd, out->data, out->size);
 	} while (size < 0 && errno == EINTR);
 	if (size >= 0)
 		return true;
@@ -180,9 +181,11 @@ void shm__rproc_post(struct shm__rproc *rproc, const struct shm__out *out)
 	}
 	rproc->unsent[(rproc->unsent_head + rproc->unsent_count++) % SHM__RPROC_UNSENT] = *out;
 	watch_endpoint(rproc);
+	if (rproc->rings.shm)
+		shm__rproc_arm(rproc); /* nothing else tells that a ring has room */
 }
 
-static uint32_t random_number(void)
+uint32_t shm__rproc_random(void)
 {
 	uint32_t number = 0;
 
@@ -199,10 +202,13 @@ int shm__rproc_link_open(struct shm__rproc *rproc)
 			  .gives = rproc->gives,
 			  .share_count = SHM__RPROC_SHARES,
 			  .give_count = SHM__RPROC_GIVES },
-		.session = random_number(),
-		.window = SHM__RPROC_WINDOW,
+		.session = shm__rproc_random(),
+		.window = rproc->rings.shm && rproc->rings.slots < SHM__RPROC_WINDOW
+				  ? rproc->rings.slots
+				  : SHM__RPROC_WINDOW,
 	};
-	int error = shm__rproc_endpoint_open(rproc, &rproc->endpoint);
+	int error = rproc->rings.shm ? shm__rproc_rings_open(rproc, &rproc->endpoint)
+				     : shm__rproc_endpoint_open(rproc, &rproc->endpoint);
 	struct shm__session before = rproc->session;
 	struct shm__out out;
 
@@ -245,6 +251,8 @@ static void look_for_events(struct shm__rproc *rproc)
 		if (events[i].events & ~(uint32_t)EPOLLOUT)
 			rproc->readable = rproc->endpoint.fd >= 0;
 	}
+	if (rproc->rings.shm && rproc->unsent_count)
+		send_unsent(rproc);
 }
 
 /* One record; false: there is none, or no room to answer. */
@@ -255,7 +263,8 @@ static bool take_one(struct shm__rproc *rproc, struct shm__rproc_work *work)
 
 	if (!rproc->readable || !shm__rproc_may_post(rproc))
 		return false;
-	size = read(rproc->endpoint.fd, data, sizeof(data));
+	size = rproc->rings.shm ? shm__rproc_rings_receive(rproc, data)
+				: read(rproc->endpoint.fd, data, sizeof(data));
 	if (size < 0) {
 		if (errno == EINTR)
 			return true;

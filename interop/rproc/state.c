@@ -224,6 +224,8 @@ static int start(struct shm__rproc *rproc, const char *firmware, uint32_t flags)
 		error = set_firmware(rproc, firmware);
 	if (error)
 		return error;
+	if (state == METAL_SHM_RPROC_OFFLINE)
+		shm__rproc_rings_begin(rproc);
 	if (flags & METAL_SHM_RPROC_STOP_WITH_US)
 		return start_owned(rproc);
 	error = command(rproc, "start");

@@ -33,7 +33,8 @@ int64_t shm__rproc_now_ns(void)
 
 void shm__rproc_arm(struct shm__rproc *rproc)
 {
-	bool soon = rproc->endpoint.fd < 0 || rproc->ending;
+	bool soon = rproc->endpoint.fd < 0 || rproc->ending ||
+		    (rproc->rings.shm && rproc->unsent_count);
 	struct itimerspec time = { .it_value = { 0, soon ? SOON_NS : LOOK_NS } };
 
 	if (rproc->armed && rproc->armed_soon >= soon)
@@ -106,10 +107,12 @@ static int stopped(struct shm__rproc *rproc)
 void shm__rproc_tick(struct shm__rproc *rproc)
 {
 	int error = stopped(rproc);
-	bool owed = rproc->ending;
+	bool owed = rproc->ending || (rproc->rings.shm && rproc->unsent_count);
 
 	rproc->armed = rproc->armed_soon = false;
 	if (error) {
+		/* so that the module doesn't tell of this end again, when the next run has begun */
+		shm__rproc_importer_runs(rproc);
 		shm__rproc_stopped(rproc, error);
 		rproc->stopped_ms = shm__rproc_now_ms();
 		return;

@@ -23,6 +23,7 @@
 #define COPROCESSOR_CONTROL_SIZE  0x001000
 #define COPROCESSOR_SHARED        0x800000 /* for programs; the resource table names it "shared" */
 #define COPROCESSOR_SHARED_SIZE   0x800000
+#define COPROCESSOR_RING_SIZE     0x008000 /* where "shared" begins, of each ring of board-rings.elf */
 
 /* Offsets in the control block, and their values. */
 #define COPROCESSOR_MAGIC      0x00 /* the ROM is alive */

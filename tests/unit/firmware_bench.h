@@ -165,11 +165,11 @@ static inline void meet(void)
 			from_host, sizeof(from_host), to_host, sizeof(to_host), on_kick, NULL, { 0 }
 		};
 		assert_int_equal(metal_shm_ring_channel(&ring, &channel), -EINVAL);
-		assert_true(shm__ring_format(from_host, sizeof(from_host), SLOTS));
-		assert_true(shm__ring_format(to_host, sizeof(to_host), SLOTS));
+		assert_true(shm__ring_format(from_host, sizeof(from_host), SLOTS, 1));
+		assert_true(shm__ring_format(to_host, sizeof(to_host), SLOTS, 1));
 		assert_int_equal(metal_shm_ring_channel(&ring, &channel), 0);
-		assert_true(shm__ring_open(&far_out, from_host, sizeof(from_host)));
-		assert_true(shm__ring_open(&far_in, to_host, sizeof(to_host)));
+		assert_true(shm__ring_open(&far_out, SHM__RING_PUTS, from_host, sizeof(from_host)));
+		assert_true(shm__ring_open(&far_in, SHM__RING_TAKES, to_host, sizeof(to_host)));
 		assert_int_equal(metal_shm_host_open(&mine, &host), 0);
 		assert_int_equal(metal_shm_host_open(&mine, &host), -ENOSPC);
 	}

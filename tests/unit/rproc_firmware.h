@@ -14,6 +14,7 @@
 #include <shm/rproc.h>
 
 #include "fake_rproc.h"
+#include "ring_end.h"
 #include "session.h"
 #include "shm_test.h"
 
@@ -22,6 +23,7 @@
 
 struct firmware {
 	int fd;
+	struct shm__ring_end *in, *out; /* instead of the descriptor; out NULL: none */
 	struct shm__session session;
 	struct shm__share shares[FIRMWARE_SHARES];
 	struct shm__give gives[FIRMWARE_GIVES];
@@ -34,7 +36,7 @@ struct firmware {
 	struct shm__out sent;         /* the last record */
 };
 
-static inline void firmware_begin(struct firmware *f, uint32_t number, uint32_t window)
+static inline void firmware_init(struct firmware *f, uint32_t number, uint32_t window)
 {
 	struct shm__session_setup setup = {
 		.theirs = { .shares = f->shares,
@@ -46,9 +48,23 @@ static inline void firmware_begin(struct firmware *f, uint32_t number, uint32_t 
 	};
 
 	memset(f, 0, sizeof(*f));
+	shm__session_init(&f->session, &setup);
+}
+
+static inline void firmware_begin(struct firmware *f, uint32_t number, uint32_t window)
+{
+	firmware_init(f, number, window);
 	f->fd = fake_rproc_firmware_fd();
 	assert_true(f->fd >= 0);
-	shm__session_init(&f->session, &setup);
+}
+
+static inline void firmware_begin_rings(struct firmware *f, uint32_t number,
+					struct shm__ring_end *in, struct shm__ring_end *out)
+{
+	firmware_init(f, number, in->slots);
+	firmware_init(f, number, in->slots);
+	f->in = in;
+	f->out = out;
 }
 
 static inline void firmware_post(struct firmware *f, const struct shm__out *out)
@@ -56,7 +72,10 @@ static inline void firmware_post(struct firmware *f, const struct shm__out *out)
 	if (!out->size)
 		return;
 	f->sent = *out;
-	assert_int_equal(send(f->fd, out->data, out->size, MSG_NOSIGNAL), out->size);
+	if (f->out)
+		assert_true(shm__ring_put(f->out, out->data, out->size));
+	else
+		assert_int_equal(send(f->fd, out->data, out->size, MSG_NOSIGNAL), out->size);
 }
 
 /* One record; false: there is none. */
@@ -66,10 +85,14 @@ static inline bool firmware_step(struct firmware *f)
 	uint8_t data[512];
 	struct shm__event event;
 	struct shm__out out;
-	ssize_t size = recv(f->fd, data, sizeof(data), MSG_DONTWAIT);
 	size_t at = strlen(f->log);
+	ssize_t size;
 
-	if (size < 0)
+	if (f->in)
+		size = (ssize_t)shm__ring_take(f->in, data);
+	else
+		size = recv(f->fd, data, sizeof(data), MSG_DONTWAIT);
+	if (size < 0 || (f->in && !size))
 		return false;
 	shm__session_receive(&f->session, data, (size_t)size, &event, &out);
 	firmware_post(f, &out);

@@ -14,9 +14,9 @@ static uint8_t record[SHM__RECORD_MAX];
 static void begin(void)
 {
 	memset(memory, 0xee, sizeof(memory));
-	assert_true(shm__ring_format(memory, sizeof(memory), SLOTS));
-	assert_true(shm__ring_open(&in, memory, sizeof(memory)));
-	assert_true(shm__ring_open(&out, memory, sizeof(memory)));
+	assert_true(shm__ring_format(memory, sizeof(memory), SLOTS, 1));
+	assert_true(shm__ring_open(&in, SHM__RING_TAKES, memory, sizeof(memory)));
+	assert_true(shm__ring_open(&out, SHM__RING_PUTS, memory, sizeof(memory)));
 }
 
 static void write_word(size_t at, uint32_t value)
@@ -127,29 +127,92 @@ static void counts_wrap_around(void **state)
 	}
 }
 
+/* An end whose owner was killed, or whose processor was restarted. */
+static void who_comes_next_goes_on_where_one_stopped(void **state)
+{
+	(void)state;
+	begin();
+	for (unsigned i = 0; i < 3 * SLOTS; i++) {
+		record[0] = (uint8_t)i;
+		assert_true(shm__ring_put(&out, record, 1));
+		assert_true(shm__ring_open(&out, SHM__RING_PUTS, memory, sizeof(memory)));
+		record[0] = (uint8_t)(i + 100);
+		assert_true(shm__ring_put(&out, record, 1));
+		assert_int_equal(shm__ring_take(&in, record), 1);
+		assert_int_equal(record[0], i);
+		assert_true(shm__ring_open(&in, SHM__RING_TAKES, memory, sizeof(memory)));
+		assert_int_equal(shm__ring_take(&in, record), 1);
+		assert_int_equal(record[0], i + 100);
+		assert_int_equal(shm__ring_take(&in, record), 0);
+	}
+}
+
+static void broken_ring_is_refused(void **state)
+{
+	struct shm__ring_end end;
+
+	(void)state;
+	begin();
+	write_word(64, SLOTS);
+	assert_true(shm__ring_open(&end, SHM__RING_TAKES, memory, sizeof(memory)));
+	write_word(64, SLOTS + 1);
+	assert_false(shm__ring_open(&end, SHM__RING_TAKES, memory, sizeof(memory)));
+	write_word(64, 0);
+	write_word(128, 1);
+	assert_false(shm__ring_open(&end, SHM__RING_PUTS, memory, sizeof(memory)));
+}
+
+/* An end that began with what somebody left there, before it was made anew. */
+static void ends_follow_a_ring_that_is_made_anew(void **state)
+{
+	(void)state;
+	begin();
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(shm__ring_put(&out, record, 1));
+		assert_int_equal(shm__ring_take(&in, record), 1);
+	}
+	assert_true(shm__ring_put(&out, record, 1));
+	write_word(0, 0);
+	assert_int_equal(shm__ring_take(&in, record), 0);
+	assert_false(shm__ring_put(&out, record, 1));
+	assert_true(shm__ring_format(memory, sizeof(memory), SLOTS / 2, 2));
+	assert_int_equal(shm__ring_take(&in, record), 0);
+	for (unsigned i = 1; i <= SLOTS / 2; i++)
+		assert_true(shm__ring_put(&out, record, i));
+	assert_false(shm__ring_put(&out, record, 1));
+	for (unsigned i = 1; i <= SLOTS / 2; i++)
+		assert_int_equal(shm__ring_take(&in, record), i);
+	write_word(64, 1000);
+	assert_int_equal(shm__ring_take(&in, record), 0);
+	assert_true(in.broken);
+	assert_true(shm__ring_format(memory, sizeof(memory), SLOTS, 3));
+	assert_true(shm__ring_put(&out, record, 9));
+	assert_int_equal(shm__ring_take(&in, record), 9);
+}
+
 static void memory_without_a_ring_is_refused(void **state)
 {
 	struct shm__ring_end end;
 
 	(void)state;
 	begin();
-	assert_false(shm__ring_format(memory, sizeof(memory), 3));
-	assert_false(shm__ring_format(memory, sizeof(memory), 0));
-	assert_false(shm__ring_format(memory, sizeof(memory) - 1, SLOTS));
-	assert_false(shm__ring_format(memory + 8, sizeof(memory) - 8, 1));
-	assert_false(shm__ring_format(memory, sizeof(memory), 2 * SHM__RING_SLOTS_MAX));
+	assert_false(shm__ring_format(memory, sizeof(memory), 3, 1));
+	assert_false(shm__ring_format(memory, sizeof(memory), 0, 1));
+	assert_false(shm__ring_format(memory, sizeof(memory) - 1, SLOTS, 1));
+	assert_false(shm__ring_format(memory + 8, sizeof(memory) - 8, 1, 1));
+	assert_false(shm__ring_format(memory, sizeof(memory), 2 * SHM__RING_SLOTS_MAX, 1));
 	assert_int_equal(shm__ring_size(2 * SHM__RING_SLOTS_MAX), 0);
 	assert_int_equal(shm__ring_size(SLOTS), sizeof(memory));
-	assert_false(shm__ring_open(&end, memory, sizeof(memory) - 1));
-	assert_false(shm__ring_open(&end, memory, SHM__RING_HEADER - 1));
+	assert_false(shm__ring_open(&end, SHM__RING_PUTS, memory, sizeof(memory) - 1));
+	assert_false(shm__ring_open(&end, SHM__RING_PUTS, memory, SHM__RING_HEADER - 1));
 	write_word(4, 2 * SLOTS);
-	assert_false(shm__ring_open(&end, memory, sizeof(memory)));
+	assert_false(shm__ring_open(&end, SHM__RING_PUTS, memory, sizeof(memory)));
 	write_word(4, 3);
-	assert_false(shm__ring_open(&end, memory, sizeof(memory)));
+	assert_false(shm__ring_open(&end, SHM__RING_PUTS, memory, sizeof(memory)));
 	write_word(4, SLOTS);
-	assert_true(shm__ring_open(&end, memory, sizeof(memory)));
+	assert_true(shm__ring_open(&end, SHM__RING_PUTS, memory, sizeof(memory)));
 	write_word(0, 1);
-	assert_false(shm__ring_open(&end, memory, sizeof(memory)));
+	assert_false(shm__ring_open(&end, SHM__RING_PUTS, memory, sizeof(memory)));
 }
 
 int main(int argc, char **argv)
@@ -160,6 +223,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(places_that_cant_be_break_the_ring),
 		cmocka_unit_test(nobody_moves_ones_own_place),
 		cmocka_unit_test(counts_wrap_around),
+		cmocka_unit_test(who_comes_next_goes_on_where_one_stopped),
+		cmocka_unit_test(broken_ring_is_refused),
+		cmocka_unit_test(ends_follow_a_ring_that_is_made_anew),
 		cmocka_unit_test(memory_without_a_ring_is_refused),
 	};
 

@@ -46,8 +46,9 @@ int metal_shm_ring_channel(struct metal_shm_ring *ring, struct metal_shm_channel
 {
 	struct ends *ends = ends_of(ring);
 
-	if (!shm__ring_open(&ends->from_host, ring->from_host, ring->from_host_size) ||
-	    !shm__ring_open(&ends->to_host, ring->to_host, ring->to_host_size))
+	if (!shm__ring_open(&ends->from_host, SHM__RING_TAKES, ring->from_host,
+			    ring->from_host_size) ||
+	    !shm__ring_open(&ends->to_host, SHM__RING_PUTS, ring->to_host, ring->to_host_size))
 		return metal_shm_set_error(EINVAL, "no ring in the memory: the host formats it");
 	*ret_channel = (struct metal_shm_channel){
 		.data = ring,

@@ -3,14 +3,16 @@
 #ifndef BOARD_H
 #define BOARD_H
 
+#include <shm/firmware.h>
 #include <shm/generic.h>
-#include <shm/rpmsg.h>
 
 /** Clock, cache operations and the like. */
 extern const struct metal_shm_platform board_platform;
 
-/** The bus to the host, and where the host's memory may lie. */
-extern struct metal_shm_rpmsg board_rpmsg;
+/** What leads to the host: RPMsg, rings. Waits until it is there. */
+void board_channel(struct metal_shm_channel *ret_channel);
+
+/** Where the host's memory may lie. */
 extern const struct metal_shm_segment board_reach[];
 extern const uint32_t board_reach_count;
 

@@ -156,7 +156,6 @@ static void work(struct metal_generic_shm *shm)
 int main(void)
 {
 	static struct metal_shm_channel channel;
-	static struct metal_shm_rpmsg_link link = { .rpmsg = &board_rpmsg };
 	static const struct metal_shm_host_events events = {
 		.given = on_given,
 		.recalled = on_recalled,
@@ -173,9 +172,10 @@ int main(void)
 		.request_timeout_ns = 1000000000,
 	};
 
-	link.endpoint = &board_rpmsg.endpoints[0];
-	metal_shm_rpmsg_channel(&link, &channel);
-	if (metal_shm_platform_set(&board_platform) || metal_shm_host_open(&setup, &host))
+	if (metal_shm_platform_set(&board_platform))
+		return 1;
+	board_channel(&channel);
+	if (metal_shm_host_open(&setup, &host))
 		return 1;
 	for (;;) {
 		metal_shm_device_dispatch(host);

@@ -83,7 +83,6 @@ int main(void)
 	static struct metal_device *host;
 	static struct metal_shm_channel channel;
 	static const struct metal_shm_host_events events = { .given = given, .began = began };
-	static struct metal_shm_rpmsg_link link = { .rpmsg = &board_rpmsg };
 	const struct metal_shm_host_setup setup = {
 		.struct_size = sizeof(setup),
 		.reach_count = board_reach_count,
@@ -94,9 +93,10 @@ int main(void)
 		.request_timeout_ns = 1000000000,
 	};
 
-	link.endpoint = &board_rpmsg.endpoints[0];
-	metal_shm_rpmsg_channel(&link, &channel);
-	if (metal_shm_platform_set(&board_platform) || metal_shm_host_open(&setup, &host))
+	if (metal_shm_platform_set(&board_platform))
+		return 1;
+	board_channel(&channel);
+	if (metal_shm_host_open(&setup, &host))
 		return 1;
 	for (;;) {
 		metal_shm_device_dispatch(host);

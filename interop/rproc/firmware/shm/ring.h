@@ -21,7 +21,7 @@ struct metal_shm_ring {
 	size_t to_host_size;
 	void (*kick)(void *user); /**< ring the host's doorbell; NULL: it looks by itself */
 	void *user;
-	uint64_t own[8]; /**< the channel's */
+	uint64_t own[10]; /**< the channel's */
 };
 
 /**

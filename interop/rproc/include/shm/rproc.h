@@ -207,6 +207,59 @@ int metal_shm_rproc_carveouts(struct metal_device *dev,
 int metal_shm_rproc_connect(struct metal_device *dev, int64_t timeout_ns);
 
 /**
+ * Two rings in shared memory, by which a firmware without RPMsg is spoken to. Set struct_size.
+ *
+ * docs/coprocessor-protocol.md has their bytes, and libshm's firmware side has them as <shm/ring.h>. Where they
+ * lie is agreed on by whoever builds both programs: mostly in a carveout.
+ */
+struct metal_shm_rproc_rings {
+	uint32_t struct_size;
+	uint32_t slots; /**< records that each has room for: a power of two up to 1024 */
+	/** Memory that program and core see coherently, or uncached; any handle. */
+	struct metal_generic_shm *shm;
+	size_t to_core;   /**< offset in @ref shm of the ring to the firmware: a multiple of 64 */
+	size_t from_core; /**< and of the one from it */
+	/** An eventfd, or the like, that is readable once the firmware rang; 8 bytes are read of it. It is
+	 * duplicated when the firmware is connected. -1: no doorbell reaches the program. */
+	int borrow_bell_fd;
+	/** Without a bell: how often the ring is looked at, in nanoseconds; 0 is 1 ms. */
+	int64_t look_ns;
+	/** Rings the firmware's doorbell, in any thread, and calls nothing of libshm. NULL: it looks by itself. */
+	void (*kick)(void *user);
+	void *user; /**< for kick */
+};
+
+/**
+ * Bytes that one ring takes.
+ *
+ * @param slots  as in struct metal_shm_rproc_rings
+ * @return bytes; 0 for a number that no ring has
+ */
+size_t metal_shm_rproc_ring_size(uint32_t slots);
+
+/**
+ * Speak with the firmware through rings in shared memory, instead of RPMsg.
+ *
+ * Before metal_shm_rproc_connect(). While the core is offline the rings are made anew, also by
+ * metal_shm_rproc_start(); where it runs, and there are rings, they go on, so that a program takes over from one
+ * that was killed. Without a bell whoever waits looks each look_ns, and metal_shm_device_poll_fd() is readable as
+ * often: that costs wake-ups, and up to look_ns for each answer.
+ *
+ * The memory is the device's too until the device is closed, or other rings are set. So that nobody else gets it
+ * while the firmware may write it, also if the program is killed: attach it to the coprocessor as well, or take it
+ * where it is given to nobody.
+ *
+ * Source: coprocessors of kernels without RPMsg.
+ *
+ * @param dev    a coprocessor that isn't connected
+ * @param rings  copied; NULL: RPMsg again
+ * @return 0; -EINVAL, also for rings that overlap or aren't aligned; -ERANGE they aren't in the memory; -ENOTSUP
+ *         nobody says that the memory is coherent or uncached; -EBUSY it is connected; or as metal_shm_map().
+ *         Once a firmware wrote what no ring has, connecting is -EPIPE until the core was stopped
+ */
+int metal_shm_rproc_set_rings(struct metal_device *dev, const struct metal_shm_rproc_rings *rings);
+
+/**
  * Say how long the firmware may take to answer.
  *
  * A firmware that was asked for bytes back, or told that memory isn't shared any more, and doesn't answer in
