@@ -11,7 +11,7 @@
 #define WIDTH  320u
 #define HEIGHT 180u
 
-static uint8_t lines[2][DSP_LINE_SIZE];
+static uint8_t lines[DSP_LINES][DSP_LINE_SIZE];
 
 struct frame {
 	struct shared shared;
@@ -40,14 +40,25 @@ static struct metal_device *begin(void)
 	return dsp;
 }
 
+static struct dsp_image picture(uint8_t *pixels, uint32_t bytes)
+{
+	return (struct dsp_image){
+		.pixels = pixels,
+		.width = WIDTH,
+		.height = HEIGHT,
+		.stride = WIDTH * bytes,
+		.bytes = bytes,
+	};
+}
+
 static void give(struct frame *frame, uint32_t bytes, unsigned number)
 {
-	struct dsp_image image = { frame->want, WIDTH, HEIGHT, WIDTH * bytes, bytes };
+	const struct dsp_image image = picture(frame->want, bytes);
 
 	fill(&frame->shared, number);
 	memcpy(frame->want, frame->shared.bytes, frame->shared.size);
 	dsp_filter(&image, lines);
-	dsp_count(&image, frame->histogram);
+	dsp_count(&image, lines, frame->histogram);
 	dsp_sign(&image, (uint16_t)number);
 	frame->number = number;
 	ok(metal_shm_sync_for_device(frame->shared.shm, frame->shared.dsp, RW));
@@ -55,7 +66,7 @@ static void give(struct frame *frame, uint32_t bytes, unsigned number)
 
 static void take(struct frame *frame, uint32_t bytes)
 {
-	const struct dsp_image image = { frame->shared.bytes, WIDTH, HEIGHT, WIDTH * bytes, bytes };
+	const struct dsp_image image = picture(frame->shared.bytes, bytes);
 	uint16_t number = 0;
 
 	ok(metal_shm_sync_for_cpu_timeout(frame->shared.shm, RW, LONG));
@@ -71,7 +82,7 @@ static void read_counters(const struct shared *counters, struct dsp_control *ret
 	assert_int_equal(ret->magic, DSP_CONTROL);
 }
 
-static void frames_go_round(uint32_t bytes)
+static void frames_go_round(uint32_t bytes, const char *source)
 {
 	const struct dsp_job job = { 0, 0, DSP_FRAME, WIDTH, HEIGHT, WIDTH * bytes, bytes, 0 };
 	struct metal_device *dsp = begin();
@@ -81,7 +92,7 @@ static void frames_go_round(uint32_t bytes)
 	struct dsp_control control;
 
 	for (unsigned i = 0; i < FLIGHT; i++) {
-		frames[i].shared = tell_of(dsp, job, "heap:reserved", WIDTH * HEIGHT * bytes);
+		frames[i].shared = tell_of(dsp, job, source, WIDTH * HEIGHT * bytes);
 		frames[i].want = malloc(frames[i].shared.size);
 		assert_non_null(frames[i].want);
 	}
@@ -119,13 +130,20 @@ static void frames_go_round(uint32_t bytes)
 static void xr24_frames_are_filtered_in_place(void **state)
 {
 	(void)state;
-	frames_go_round(4);
+	frames_go_round(4, "heap:reserved");
 }
 
 static void grey_frames_are_filtered_in_place(void **state)
 {
 	(void)state;
-	frames_go_round(1);
+	frames_go_round(1, "heap:reserved");
+}
+
+/* Pieces of 64 KiB and less, which end in the midst of lines. */
+static void scattered_frames_are_filtered_in_place(void **state)
+{
+	(void)state;
+	frames_go_round(4, "heap:system");
 }
 
 /* A picture that can't be is a failure; what nobody told of, or told nonsense of, comes back unused. */
@@ -161,6 +179,7 @@ int main(int argc, char **argv)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(xr24_frames_are_filtered_in_place),
 		cmocka_unit_test(grey_frames_are_filtered_in_place),
+		cmocka_unit_test(scattered_frames_are_filtered_in_place),
 		cmocka_unit_test(what_is_no_frame_comes_back_as_it_was),
 	};
 

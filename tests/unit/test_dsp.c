@@ -6,12 +6,14 @@
 #include "dsp_image.h"
 #include "shm_test.h"
 
-static uint8_t lines[2][DSP_LINE_SIZE];
+static uint8_t lines[DSP_LINES][DSP_LINE_SIZE];
 
 static struct dsp_image random_image(uint32_t width, uint32_t height, uint32_t bytes, uint32_t gap,
 				     unsigned *seed)
 {
-	struct dsp_image image = { NULL, width, height, width * bytes + gap, bytes };
+	struct dsp_image image = {
+		.width = width, .height = height, .stride = width * bytes + gap, .bytes = bytes
+	};
 	size_t size = (size_t)image.stride * height;
 
 	image.pixels = malloc(size);
@@ -90,7 +92,7 @@ static void counts_each_pixel_by_its_brightness(void **state)
 	for (uint32_t y = 0; y < 20; y++)
 		for (uint32_t x = 0; x < 40; x++)
 			memset(image.pixels + y * image.stride + x * 4, x < 10 ? 200 : 3, 3);
-	dsp_count(&image, histogram);
+	dsp_count(&image, lines, histogram);
 	for (int i = 0; i < 256; i++)
 		sum += histogram[i];
 	assert_int_equal(sum, 800);
@@ -128,9 +130,63 @@ static void signs_its_corner_and_nothing_else(void **state)
 	}
 }
 
+/* Memory of its own for each piece, so that a step too far is one that the sanitizer sees. */
+static size_t cut(const struct dsp_image *image, struct dsp_piece *pieces, unsigned *seed)
+{
+	size_t left = (size_t)image->stride * image->height, n = 0;
+	const uint8_t *from = image->pixels;
+
+	while (left) {
+		size_t size = 1 + (size_t)rand_r(seed) % 700;
+
+		size = size < left ? size : left;
+		pieces[n] = (struct dsp_piece){ malloc(size), size };
+		assert_non_null(pieces[n].bytes);
+		memcpy(pieces[n++].bytes, from, size);
+		from += size;
+		left -= size;
+	}
+	return n;
+}
+
+static void a_picture_in_pieces_is_done_as_one_in_one_place(void **state)
+{
+	static struct dsp_piece pieces[64 * 64];
+	uint32_t histogram[256], want[256];
+	uint16_t number;
+	unsigned seed = 12;
+
+	(void)state;
+	for (unsigned round = 0; round < 20; round++) {
+		struct dsp_image image = random_image(40 + round * 3, 17 + round % 7,
+						      round % 2 ? 4 : 1, round % 5 * 4, &seed);
+		struct dsp_image apart = image;
+		const uint8_t *at = image.pixels;
+
+		apart.pixels = NULL;
+		apart.pieces = pieces;
+		apart.piece_count = cut(&image, pieces, &seed);
+		dsp_filter(&image, lines);
+		dsp_filter(&apart, lines);
+		dsp_count(&image, lines, want);
+		dsp_count(&apart, lines, histogram);
+		assert_memory_equal(histogram, want, sizeof(want));
+		dsp_sign(&image, (uint16_t)round);
+		dsp_sign(&apart, (uint16_t)round);
+		assert_true(dsp_signed(&apart, &number));
+		assert_int_equal(number, round);
+		for (size_t i = 0; i < apart.piece_count; i++) {
+			assert_memory_equal(pieces[i].bytes, at, pieces[i].size);
+			at += pieces[i].size;
+			free(pieces[i].bytes);
+		}
+		free(image.pixels);
+	}
+}
+
 static void pictures_that_dont_fit_are_refused(void **state)
 {
-	const struct dsp_image good = { NULL, 64, 32, 256, 4 };
+	const struct dsp_image good = { .width = 64, .height = 32, .stride = 256, .bytes = 4 };
 	struct dsp_image bad = good;
 
 	(void)state;
@@ -161,6 +217,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(filters_in_place_what_a_copy_would_show),
 		cmocka_unit_test(counts_each_pixel_by_its_brightness),
 		cmocka_unit_test(signs_its_corner_and_nothing_else),
+		cmocka_unit_test(a_picture_in_pieces_is_done_as_one_in_one_place),
 		cmocka_unit_test(pictures_that_dont_fit_are_refused),
 	};
 

@@ -12,6 +12,7 @@
 
 #define BUFFERS 8
 #define GIVEN   16
+#define PIECES  64 /* in which a frame may lie */
 
 static struct metal_device *host;
 static struct dsp_job buffers[BUFFERS]; /* magic 0: free */
@@ -103,23 +104,53 @@ static void return_counters(void)
 	metal_shm_sync_for_device(shm, host, METAL_SHM_DIR_DEV_RW);
 }
 
+/* Where the frame lies, from its first pixel on. */
+static int find_pieces(struct metal_generic_shm *shm, uint64_t skip,
+		       struct dsp_piece pieces[PIECES], struct dsp_image *image)
+{
+	const struct metal_shm_segment *segments;
+	size_t n;
+	int error = metal_shm_segments(metal_shm_view(shm, host), &segments, &n);
+
+	image->pieces = pieces;
+	for (size_t i = 0; i < n && !error; i++) {
+		uint64_t length = segments[i].length, from = skip < length ? skip : length;
+
+		skip -= from;
+		if (from == length)
+			continue;
+		if (image->piece_count == PIECES)
+			return -ENOSPC;
+		pieces[image->piece_count++] = (struct dsp_piece){
+			.bytes = (uint8_t *)(uintptr_t)(segments[i].device_address + from),
+			.size = (size_t)(length - from),
+		};
+	}
+	return error;
+}
+
 static int do_frame(struct metal_generic_shm *shm, const struct dsp_job *job)
 {
-	static uint8_t lines[2][DSP_LINE_SIZE];
-	size_t size = metal_shm_size(shm), offset = job->offset;
-	struct dsp_image image = { NULL, job->width, job->height, job->stride, job->bytes };
+	static uint8_t lines[DSP_LINES][DSP_LINE_SIZE];
+	static struct dsp_piece pieces[PIECES];
+	size_t size = metal_shm_size(shm);
+	struct dsp_image image = {
+		.width = job->width,
+		.height = job->height,
+		.stride = job->stride,
+		.bytes = job->bytes,
+	};
 	int64_t start = board_platform.now_ns();
+	int error;
 
-	if (offset >= size || !dsp_fits(&image, size - offset))
+	if (job->offset >= size || !dsp_fits(&image, size - job->offset))
 		return -EINVAL;
-	image.pixels = metal_shm_map(shm, METAL_SHM_READ | METAL_SHM_WRITE);
-	if (!image.pixels)
-		return -ENOTSUP;
-	image.pixels += offset;
+	error = find_pieces(shm, job->offset, pieces, &image);
+	if (error)
+		return error;
 	dsp_filter(&image, lines);
-	dsp_count(&image, control.histogram);
+	dsp_count(&image, lines, control.histogram);
 	dsp_sign(&image, (uint16_t)++control.frames);
-	metal_shm_unmap(shm, METAL_SHM_READ | METAL_SHM_WRITE);
 	control.width = job->width;
 	control.height = job->height;
 	control.time_ns = (uint64_t)(board_platform.now_ns() - start);

@@ -12,16 +12,26 @@
 
 #define DSP_WIDTH_MAX   1920u
 #define DSP_LINE_SIZE   (DSP_WIDTH_MAX * 4u)
+#define DSP_LINES       4   /* that the functions below work with */
 #define DSP_SIGN_WIDTH  32u /* pixels of the signature: the last ones of the last lines */
 #define DSP_SIGN_HEIGHT 16u
 #define DSP_SIGN_MARK   0xd5b0u
 #define DSP_CONTROL     0x43505344u /* "DSPC" */
 #define DSP_JOB         0x4a505344u /* "DSPJ" */
 
+/** Some of a picture's memory. */
+struct dsp_piece {
+	uint8_t *bytes;
+	size_t size;
+};
+
 /** A picture; bytes of a pixel: 1 (grey) or 4 (XR24: blue, green, red, one that nobody looks at). */
 struct dsp_image {
-	uint8_t *pixels;
+	uint8_t *pixels; /**< NULL: it lies in pieces */
 	uint32_t width, height, stride, bytes;
+	const struct dsp_piece
+		*pieces; /**< from the first pixel on, in order: one may end in a line */
+	size_t piece_count;
 };
 
 /** What a buffer of the host's is, said once before it is first given. */
@@ -49,7 +59,7 @@ struct dsp_control {
 	uint32_t histogram[256]; /**< of the last frame's brightness, filtered, unsigned */
 };
 
-/** Whether a picture of @p size bytes is one that the functions below take. */
+/** Whether a picture, of whose memory there are @p size bytes, is one that the functions below take. */
 bool dsp_fits(const struct dsp_image *image, uint64_t size);
 
 /**
@@ -57,12 +67,13 @@ bool dsp_fits(const struct dsp_image *image, uint64_t size);
  * being their own neighbours.
  *
  * @param image  fits
- * @param lines  two lines of DSP_LINE_SIZE bytes to work with
+ * @param lines  room to work in
  */
-void dsp_filter(const struct dsp_image *image, uint8_t lines[2][DSP_LINE_SIZE]);
+void dsp_filter(const struct dsp_image *image, uint8_t lines[DSP_LINES][DSP_LINE_SIZE]);
 
 /** Count how many pixels have which brightness. */
-void dsp_count(const struct dsp_image *image, uint32_t histogram[256]);
+void dsp_count(const struct dsp_image *image, uint8_t lines[DSP_LINES][DSP_LINE_SIZE],
+	       uint32_t histogram[256]);
 
 /** Draw a number into the lower right corner, and read it again: 32 cells of 4 by 4, the lowest bit first. */
 void dsp_sign(const struct dsp_image *image, uint16_t number);
