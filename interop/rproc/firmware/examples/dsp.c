@@ -57,16 +57,25 @@ static void on_given(void *user, struct metal_generic_shm *shm, enum metal_shm_d
 		metal_shm_host_fail(shm, host, -ECANCELED);
 }
 
+static struct dsp_job *job_for(struct metal_generic_shm *shm)
+{
+	uint32_t id;
+
+	return metal_shm_host_id(shm, host, &id) ? NULL : job_of(id);
+}
+
+/* The counters may still wait among what was given, when the host soon wants them back. */
 static void on_recalled(void *user, struct metal_generic_shm *shm)
 {
+	const struct dsp_job *job = job_for(shm);
+
 	(void)user;
-	wanted |= shm == counters;
+	wanted |= job && job->what == DSP_COUNTERS;
 }
 
 static void on_unshare(void *user, struct metal_generic_shm *shm)
 {
-	uint32_t id;
-	struct dsp_job *job = metal_shm_host_id(shm, host, &id) ? NULL : job_of(id);
+	struct dsp_job *job = job_for(shm);
 
 	(void)user;
 	wanted |= shm == counters;
@@ -159,12 +168,9 @@ static int do_frame(struct metal_generic_shm *shm, const struct dsp_job *job)
 
 static void work(struct metal_generic_shm *shm)
 {
-	uint32_t id = 0;
-	int error = metal_shm_host_id(shm, host, &id);
-	const struct dsp_job *job = job_of(id);
+	const struct dsp_job *job = job_for(shm);
+	int error = metal_shm_sync_for_cpu(shm, METAL_SHM_DIR_DEV_RW);
 
-	if (!error)
-		error = metal_shm_sync_for_cpu(shm, METAL_SHM_DIR_DEV_RW);
 	if (!error && job && job->what == DSP_COUNTERS && !counters) {
 		counters = shm;
 		if (!write_counters())
@@ -216,7 +222,7 @@ int main(void)
 			given_first = (given_first + 1) % GIVEN;
 			given_count--;
 			work(shm);
-		} else if (wanted) {
+		} else if (wanted && counters) {
 			return_counters();
 		} else {
 			board_wait();
