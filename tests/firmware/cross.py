@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Builds of the tree for processors without an operating system, each in a folder of its own.
 
-    cross.py ROOT FOLDER TARGET OUTPUT=FILE... [-DOPTION...]    build it, and copy each FILE to OUTPUT
+    cross.py ROOT FOLDER TARGET OUTPUT=FILE... [-DOPTION...]    build each FILE, and copy it to OUTPUT
 """
 
 import os
@@ -23,22 +23,23 @@ def run(argv):
     return answer.stdout
 
 
-def build(root, folder, target, *options):
-    """Make it, or what has changed of it; libshm/system/generic/cross names the targets."""
+def build(root, folder, target, *options, files=()):
+    """Make it or these files of it, or what has changed; libshm/system/generic/cross names the targets."""
     if not os.path.exists(os.path.join(folder, 'build.ninja')):
         cross = os.path.join(root, 'libshm', 'system', 'generic', 'cross', f'{target}.ini')
         run(['meson', 'setup', folder, root, '--cross-file', cross, '-Dsystem=generic', *options])
-    run(['ninja', '-C', folder])
+    run(['ninja', '-C', folder, *files])
     return folder
 
 
 def main(root, folder, target, *more):
     options = [word for word in more if word.startswith('-')]
+    copies = [word.split('=', 1) for word in more if word not in options]
     try:
-        build(root, folder, target, *options)
+        build(root, folder, target, *options, files=[name for _, name in copies])
     except Broken as broken:
         sys.exit(str(broken))
-    for output, name in [word.split('=', 1) for word in more if word not in options]:
+    for output, name in copies:
         built = os.path.join(folder, name)
         if not os.path.exists(output) or os.path.getmtime(output) < os.path.getmtime(built):
             shutil.copy2(built, output)
