@@ -9,11 +9,9 @@ import collections
 import functools
 import json
 import os
-import struct
 import subprocess
 import sys
 import tempfile
-import zlib
 from xml.etree import ElementTree
 
 ROOT, PROGRAM = map(os.path.abspath, sys.argv[1:3])
@@ -23,7 +21,8 @@ WIDTH, HEIGHT = 320, 240
 MARGIN, GAP, STRIP = 10, 16, 20
 
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
-import tap      # noqa: E402
+import png       # noqa: E402, the path comes first
+import tap       # noqa: E402
 import timeline  # noqa: E402
 
 
@@ -54,45 +53,11 @@ def good_run():
         return answer, json.load(file)
 
 
-def paeth(left, up, corner):
-    guess = left + up - corner
-    return min((left, up, corner), key=lambda value: abs(guess - value))
-
-
-def unfilter(kind, line, before, step):
-    for at, byte in enumerate(line):
-        left = line[at - step] if at >= step else 0
-        corner = before[at - step] if at >= step else 0
-        line[at] = (byte + (0, left, before[at], (left + before[at]) // 2,
-                            paeth(left, before[at], corner))[kind]) & 0xff
-    return line
-
-
 @functools.lru_cache(maxsize=None)
 def picture():
     """The lines of demo.png, three bytes a pixel."""
     good_run()
-    with open(os.path.join(WORK, 'demo.png'), 'rb') as file:
-        data = file.read()
-    expect(data[:8] == b'\x89PNG\r\n\x1a\n', 'not a PNG')
-    at, packed, header = 8, b'', None
-    while at < len(data):
-        length, kind = struct.unpack_from('>I4s', data, at)
-        body = data[at + 8:at + 8 + length]
-        expect(struct.unpack_from('>I', data, at + 8 + length)[0] == zlib.crc32(kind + body),
-               f'the checksum of {kind} is wrong')
-        if kind == b'IHDR':
-            header = struct.unpack('>IIBBBBB', body)
-        elif kind == b'IDAT':
-            packed += body
-        at += length + 12
-    width, height, depth, colour = header[:4]
-    expect((depth, colour) == (8, 2), f'depth {depth} and colour type {colour}, not RGB')
-    raw, size, lines = zlib.decompress(packed), width * 3, [bytes(width * 3)]
-    for number in range(height):
-        start = number * (size + 1)
-        lines.append(unfilter(raw[start], bytearray(raw[start + 1:start + 1 + size]), lines[-1], 3))
-    return lines[1:]
+    return png.read(os.path.join(WORK, 'demo.png'))
 
 
 def panel(number):
@@ -208,6 +173,7 @@ def what_is_not_there_is_one_line():
     refused(3, 'nowhere', '--memory', 'heap:nowhere')
     refused(3, '/dev/nowhere', '--camera', '/dev/nowhere')
     refused(3, '/dev/nowhere', '--display', '/dev/nowhere')
+    refused(3, 'remoteproc', '--dsp', 'nobody')
 
 
 def a_picture_that_cannot_be_written_is_one_line():
@@ -225,6 +191,9 @@ def wrong_usage_is_status_2():
                           ('--fault', 'none'), ('--nonce', '0x100000000')):
         refused(2, value, option, value)
     refused(2, 'software', '--camera', '/dev/video0', '--nonce', '1')
+    refused(2, 'no DSP', '--dsp', 'remoteproc0', '--nonce', '1')
+    refused(2, '--dsp', '--firmware', 'dsp.elf')
+    refused(2, '--dsp', '--fault', 'unsigned')
 
 
 if __name__ == '__main__':

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* shm-demo: frames from a camera through an OpenCL kernel to a display, and nobody copies them. */
+/* shm-demo: frames from a camera through an OpenCL kernel or a DSP to a display, and nobody copies them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -12,15 +12,13 @@
 #include <shm/device.h>
 #include <shm/observe.h>
 
-#include "montage.h"
+#include "panels.h"
 #include "pipeline.h"
-#include "pixels.h"
 #include "report.h"
 #include "scene.h"
 
 enum { EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_UNABLE = 3 };
 
-#define SEEN_NS INT64_C(10000000000)
 /* A commit that is written back can take this machine longer than a camera's frame lasts. */
 #define CHECKED_RATE 5
 /* The last minutes of a run that doesn't end. */
@@ -30,15 +28,20 @@ static const char help[] =
 	"usage: shm-demo [OPTIONS]\n"
 	"\n"
 	"Sends frames from a camera through an OpenCL kernel to a display, in buffers that libshm\n"
-	"allocates once, and leaves a picture of the last one.\n"
+	"allocates once, and leaves a picture of the last one. Or through a DSP, or through both.\n"
 	"\n"
 	"  -c, --camera software | /dev/videoN     where frames come from (software)\n"
 	"  -d, --display picture | /dev/dri/cardN  where they go (picture: the PNG alone)\n"
+	"  -D, --dsp NAME       through this remoteproc in place of OpenCL; its firmware is the example\n"
+	"                       dsp of interop/rproc/firmware, and it works in the camera's buffers\n"
+	"  -f, --firmware FILE  for the DSP, unless it runs already (the one that it has)\n"
+	"  -O, --opencl         through OpenCL before the DSP\n"
 	"  -m, --memory NAME    memory of all frames: memfd, heap:system... (libshm chooses)\n"
 	"  -n, --frames N       how many to show; 0: until it is interrupted (90)\n"
 	"  -s, --size WxH       of the frames (640x480)\n"
 	"  -r, --rate N         frames a second that the camera makes (software: 30)\n"
-	"  -o, --output FILE    the picture: camera, filter, display side by side (demo.png)\n"
+	"  -o, --output FILE    the picture: camera, filter, display side by side, and the DSP's\n"
+	"                       counters (demo.png)\n"
 	"  -j, --json FILE      the figures once more\n"
 	"  -t, --trace FILE     a timeline of who has which frame when, for ui.perfetto.dev\n"
 	"      --check          compare each displayed frame with a filter in plain C; a card that\n"
@@ -46,7 +49,8 @@ static const char help[] =
 	"      --nonce N        a number that the software camera draws and --check wants to see\n"
 	"                       on the display\n"
 	"      --fault NAME     for tests, --check must find it: frozen (the camera draws one\n"
-	"                       picture for ever), repeat (the display gets the frame before)\n"
+	"                       picture for ever), repeat (the display gets the frame before), skip\n"
+	"                       (the DSP gets none), unsigned (its signature is wiped)\n"
 	"  -h, --help\n"
 	"  -V, --version\n"
 	"\n"
@@ -97,10 +101,16 @@ static bool parse_size(const char *text, struct demo_options *options)
 
 static bool parse_fault(const char *text, struct demo_options *options)
 {
-	if (!strcmp(text, "frozen"))
-		options->fault = DEMO_FAULT_FROZEN;
-	else if (!strcmp(text, "repeat"))
-		options->fault = DEMO_FAULT_REPEAT;
+	static const char *const names[] = {
+		[DEMO_FAULT_FROZEN] = "frozen",
+		[DEMO_FAULT_REPEAT] = "repeat",
+		[DEMO_FAULT_SKIP] = "skip",
+		[DEMO_FAULT_UNSIGNED] = "unsigned",
+	};
+
+	for (unsigned i = DEMO_FAULT_FROZEN; i <= DEMO_FAULT_UNSIGNED; i++)
+		if (!strcmp(text, names[i]))
+			options->fault = (enum demo_fault)i;
 	return options->fault != DEMO_FAULT_NONE;
 }
 
@@ -113,6 +123,15 @@ static bool take(int option, const char *value, struct demo_options *options)
 		return true;
 	case 'd':
 		options->display = value;
+		return true;
+	case 'D':
+		options->dsp = value;
+		return true;
+	case 'f':
+		options->firmware = value;
+		return true;
+	case 'O':
+		options->opencl = true;
 		return true;
 	case 'm':
 		options->memory = value;
@@ -143,12 +162,35 @@ static bool take(int option, const char *value, struct demo_options *options)
 	}
 }
 
+static bool is(const char *option, const char *value)
+{
+	return option && !strcmp(option, value);
+}
+
+/* What the options mean together. 0, or the exit status plus one. */
+static int settle(struct demo_options *options)
+{
+	if (options->has_nonce && (options->dsp || !is(options->camera, "software")))
+		return 1 + usage("--nonce is for the software camera, and no DSP", "");
+	if (options->firmware && !options->dsp)
+		return 1 + usage("--firmware is for --dsp", "");
+	if (options->fault >= DEMO_FAULT_SKIP && !options->dsp)
+		return 1 + usage("this fault is for --dsp", "");
+	options->opencl |= !options->dsp;
+	if (options->check && !options->rate && !is(options->display, "picture"))
+		options->rate = CHECKED_RATE;
+	return 0;
+}
+
 /* 0: go on; otherwise the exit status, plus one. */
 static int parse(int argc, char **argv, struct demo_options *options)
 {
 	static const struct option names[] = {
 		{ "camera", required_argument, NULL, 'c' },
 		{ "display", required_argument, NULL, 'd' },
+		{ "dsp", required_argument, NULL, 'D' },
+		{ "firmware", required_argument, NULL, 'f' },
+		{ "opencl", no_argument, NULL, 'O' },
 		{ "memory", required_argument, NULL, 'm' },
 		{ "frames", required_argument, NULL, 'n' },
 		{ "size", required_argument, NULL, 's' },
@@ -165,7 +207,7 @@ static int parse(int argc, char **argv, struct demo_options *options)
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "c:d:m:n:s:r:o:j:t:hV", names, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "c:d:D:f:Om:n:s:r:o:j:t:hV", names, NULL)) != -1) {
 		if (option == 'h' || option == 'V') {
 			printf(option == 'h' ? "%s" : "shm-demo %s\n",
 			       option == 'h' ? help : metal_shm_version());
@@ -178,39 +220,7 @@ static int parse(int argc, char **argv, struct demo_options *options)
 	}
 	if (optind < argc)
 		return 1 + usage("what is this: ", argv[optind]);
-	if (options->has_nonce && strcmp(options->camera, "software") != 0)
-		return 1 + usage("--nonce is for the software camera", "");
-	if (options->check && !options->rate && strcmp(options->display, "picture") != 0)
-		options->rate = CHECKED_RATE;
-	return 0;
-}
-
-/* The last frame at its three places. The pipeline has stopped: what is copied now counts nowhere. */
-static int write_picture(struct pipeline *p, const char *path)
-{
-	struct montage_panel panel[MONTAGE_PANELS] = {
-		{ .title = "Camera", .fourcc = DEMO_YUYV },
-		{ .title = "Processed", .fourcc = DEMO_XR24 },
-		{ .title = "Displayed", .fourcc = DEMO_XR24 },
-	};
-	int error;
-
-	if (!p->last.in)
-		return metal_shm_set_error(ENODATA, "no frame was shown, so there is no picture");
-	error = pixels_read(p->last.in, SEEN_NS, &panel[0].pixels);
-	if (!error)
-		error = pixels_read(p->last.out, SEEN_NS, &panel[1].pixels);
-	if (!error)
-		error = display_seen(&p->display, SEEN_NS, &panel[2].pixels);
-	if (error)
-		return error;
-	snprintf(panel[0].detail, sizeof(panel[0].detail), "%.24s YUYV #%u", p->camera.name,
-		 p->last.info.sequence);
-	snprintf(panel[1].detail, sizeof(panel[1].detail), "OpenCL XR24");
-	snprintf(panel[2].detail, sizeof(panel[2].detail), "%.24s %s",
-		 strcmp(p->display.name, "picture") != 0 ? p->display.name : "",
-		 display_evidence(&p->display));
-	return montage_write(path, panel);
+	return settle(options);
 }
 
 static int complain(void)
@@ -249,7 +259,8 @@ static int run(struct pipeline *p, const struct demo_options *options)
 
 	if (options->trace && begin_trace())
 		return complain();
-	fprintf(stderr, "shm-demo: opening devices and building the OpenCL kernel\n");
+	fprintf(stderr, "shm-demo: opening devices%s%s\n", options->dsp ? ", starting the DSP" : "",
+		options->opencl ? ", building the OpenCL kernel" : "");
 	if (pipeline_open(p, options))
 		return complain();
 	error = pipeline_run(p);
@@ -260,7 +271,7 @@ static int run(struct pipeline *p, const struct demo_options *options)
 	report_print(p);
 	if (options->json && report_json(p, options->json))
 		status = complain();
-	if (!status && write_picture(p, options->output))
+	if (!status && panels_write(p, options->output))
 		status = complain();
 	if (!status)
 		printf("%-8s %s\n", "picture", options->output);

@@ -8,6 +8,7 @@
 
 #include "font.h"
 #include "montage.h"
+#include "pixels.h"
 #include "reference.h"
 
 #define PAPER  0x14171c
@@ -84,27 +85,72 @@ static void draw_arrow(const struct sheet *sheet, uint32_t x, uint32_t y, uint32
 		fill(sheet, x + column, y + column, 1, 2 * (size - column), ACCENT);
 }
 
-static uint32_t colour_at(const struct montage_panel *panel, uint32_t x, uint32_t y)
+static uint32_t colour_at(const struct demo_pixels *pixels, uint32_t x, uint32_t y)
 {
-	const struct demo_pixels *pixels = &panel->pixels;
-	const uint8_t *pixel = pixels->bytes + (size_t)y * pixels->stride + (size_t)x * 4;
-
-	if (panel->fourcc == DEMO_YUYV)
+	if (pixels->fourcc == DEMO_YUYV)
 		return reference_colour(pixels, x, y);
-	return (uint32_t)pixel[2] << 16 | (uint32_t)pixel[1] << 8 | pixel[0];
+	return pixels_colour(pixels, x, y);
+}
+
+static void draw_pixels(const struct sheet *sheet, uint32_t left, uint32_t top,
+			const struct demo_pixels *pixels)
+{
+	for (uint32_t y = 0; y < pixels->height; y++)
+		for (uint32_t x = 0; x < pixels->width; x++)
+			put(sheet, left + x, top + y, colour_at(pixels, x, y));
+}
+
+/* 16 times the logarithm to the base of 2, in straight pieces: a bar for each count that is not 0. */
+static uint32_t logarithm(uint32_t number)
+{
+	uint32_t whole = 0;
+
+	while (number >> (whole + 1))
+		whole++;
+	return 16 * (whole + 1) + (uint32_t)(((uint64_t)number << 4 >> whole) & 15);
+}
+
+static void draw_bars(const struct sheet *sheet, uint32_t left, uint32_t bottom, uint32_t width,
+		      uint32_t height, const uint32_t *histogram)
+{
+	uint32_t most = 1;
+
+	for (unsigned i = 0; i < 256; i++)
+		most = histogram[i] > most ? histogram[i] : most;
+	for (uint32_t x = 0; x < width; x++) {
+		uint32_t n = histogram[(uint64_t)x * 256 / width];
+		uint32_t bar = n ? height * logarithm(n) / logarithm(most) : 0;
+
+		fill(sheet, left + x, bottom - bar, 1, bar, ACCENT);
+	}
+}
+
+static void draw_chart(const struct sheet *sheet, const struct layout *layout, uint32_t left,
+		       uint32_t top, const struct montage_chart *chart)
+{
+	uint32_t inset = 8 * layout->dot, down = (FONT_HEIGHT + 5) * layout->dot;
+	uint32_t bottom = top + layout->panel_height, end = top + inset;
+
+	fill(sheet, left, top, layout->panel_width, layout->panel_height, STRIP);
+	for (unsigned i = 0; i < MONTAGE_LINES && chart->line[i][0]; i++, end += down)
+		draw_text(sheet, left + inset, end, layout->dot, chart->line[i], i ? INK : ACCENT);
+	if (end + down < bottom)
+		draw_bars(sheet, left, bottom, layout->panel_width, bottom - end - inset,
+			  chart->histogram);
 }
 
 static void draw_panel(const struct sheet *sheet, const struct layout *layout, uint32_t left,
-		       const struct montage_panel *panel)
+		       uint32_t top, const struct montage_panel *panel)
 {
-	uint32_t top = layout->margin, strip = top + layout->panel_height;
+	uint32_t strip = top + layout->panel_height;
 	uint32_t middle = strip + (layout->strip - FONT_HEIGHT * layout->dot) / 2;
 	uint32_t detail = text_width(panel->detail, layout->dot);
 	uint32_t inset = 5 * layout->dot;
 
-	for (uint32_t y = 0; y < layout->panel_height; y++)
-		for (uint32_t x = 0; x < layout->panel_width; x++)
-			put(sheet, left + x, top + y, colour_at(panel, x, y));
+	if (panel->chart.histogram)
+		draw_chart(sheet, layout, left, top, &panel->chart);
+	else
+		draw_pixels(sheet, left, top, &panel->pixels);
 	fill(sheet, left, strip, layout->panel_width, layout->strip, STRIP);
 	draw_text(sheet, left + inset, middle, layout->dot, panel->title, INK);
 	if (text_width(panel->title, layout->dot) + detail + 3 * inset <= layout->panel_width)
@@ -119,6 +165,8 @@ static int write_png(const char *path, const struct sheet *sheet)
 		.width = sheet->width,
 		.height = sheet->height,
 		.format = PNG_FORMAT_RGB,
+		.flags =
+			PNG_IMAGE_FLAG_FAST, /* lines as they are: flat colours are small like that */
 	};
 
 	errno = 0;
@@ -127,13 +175,16 @@ static int write_png(const char *path, const struct sheet *sheet)
 	return 0;
 }
 
-int montage_write(const char *path, const struct montage_panel panel[MONTAGE_PANELS])
+/* Up to three stand in a row, four two by two. */
+int montage_write(const char *path, const struct montage_panel panel[], uint32_t count)
 {
 	struct layout layout = layout_of(&panel[0].pixels);
+	uint32_t columns = count > 3 ? 2 : count, rows = (count + columns - 1) / columns;
+	uint32_t across = layout.panel_width + layout.gap;
+	uint32_t down = layout.panel_height + layout.strip + layout.gap;
 	struct sheet sheet = {
-		.width = 2 * layout.margin + MONTAGE_PANELS * layout.panel_width +
-			 (MONTAGE_PANELS - 1) * layout.gap,
-		.height = 2 * layout.margin + layout.panel_height + layout.strip,
+		.width = 2 * layout.margin + columns * across - layout.gap,
+		.height = 2 * layout.margin + rows * down - layout.gap,
 	};
 	uint32_t arrow = layout.gap * 3 / 8;
 	int error;
@@ -142,13 +193,14 @@ int montage_write(const char *path, const struct montage_panel panel[MONTAGE_PAN
 	if (!sheet.rgb)
 		return metal_shm_set_error(ENOMEM, "no memory for %s", path);
 	fill(&sheet, 0, 0, sheet.width, sheet.height, PAPER);
-	for (uint32_t i = 0; i < MONTAGE_PANELS; i++) {
-		uint32_t left = layout.margin + i * (layout.panel_width + layout.gap);
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t left = layout.margin + i % columns * across;
+		uint32_t top = layout.margin + i / columns * down;
 
-		draw_panel(&sheet, &layout, left, &panel[i]);
-		if (i)
+		draw_panel(&sheet, &layout, left, top, &panel[i]);
+		if (i % columns && !panel[i].chart.histogram)
 			draw_arrow(&sheet, left - (layout.gap + arrow) / 2,
-				   layout.margin + layout.panel_height / 2 - arrow, arrow);
+				   top + layout.panel_height / 2 - arrow, arrow);
 	}
 	error = write_png(path, &sheet);
 	free(sheet.rgb);

@@ -162,6 +162,7 @@ int picture_shown(struct metal_device *display, struct demo_pixels *ret_pixels)
 		.stride = slot->frame.plane[0].stride,
 		.width = slot->frame.width,
 		.height = slot->frame.height,
+		.fourcc = slot->frame.fourcc,
 	};
 	return 0;
 }

@@ -13,6 +13,8 @@
 
 #include "report.h"
 
+#define STAGES 4
+
 struct stage {
 	const char *what, *name;
 	struct metal_device *dev;
@@ -72,17 +74,58 @@ static const char *why(const struct pipeline *p, const struct origin *origin)
 {
 	if (p->memory)
 		return "as --memory says";
-	return origin->refusals ? "the cheapest that works with both sides"
-				: "the cheapest there is, and both sides take it";
+	return origin->refusals ? "the cheapest that works with its users"
+				: "the cheapest there is, and its users take it";
 }
 
-static void stages_of(struct pipeline *p, struct stage ret[3])
+static int stages_of(struct pipeline *p, struct stage ret[STAGES])
 {
-	ret[0] =
+	int n = 0;
+
+	ret[n++] =
 		(struct stage){ "camera", p->camera.name, p->camera.dev, &p->captured, p->last.in };
-	ret[1] = (struct stage){ "gpu", p->gpu.name, p->gpu.dev, &p->filtered, NULL };
-	ret[2] = (struct stage){ "display", p->display.name, p->display.dev, &p->displayed,
-				 p->last.out };
+	if (p->gpu.dev)
+		ret[n++] = (struct stage){ "gpu", p->gpu.name, p->gpu.dev, &p->filtered, NULL };
+	if (p->dsp.dev)
+		ret[n++] = (struct stage){ "dsp", metal_shm_device_name(p->dsp.dev), p->dsp.dev,
+					   &p->worked, NULL };
+	ret[n++] = (struct stage){ "display", p->display.name, p->display.dev, &p->displayed,
+				   p->last.out };
+	return n;
+}
+
+/* Where the DSP finds the frame. */
+static size_t pieces_of(const struct pipeline *p, uint64_t *ret_address)
+{
+	const struct metal_shm_segment *segments;
+	size_t n;
+
+	*ret_address = 0;
+	if (!p->last.out ||
+	    metal_shm_segments(metal_shm_view(p->last.out, p->dsp.dev), &segments, &n))
+		return 0;
+	*ret_address = segments[0].device_address;
+	return n;
+}
+
+static void print_dsp(const struct pipeline *p)
+{
+	const struct dsp_control *control = &p->dsp.control;
+	uint64_t address;
+	size_t pieces = pieces_of(p, &address);
+
+	printf("%s runs %s, in place in %zu piece%s from %#" PRIx64 "\n",
+	       metal_shm_device_name(p->dsp.dev), p->dsp.firmware, pieces, pieces == 1 ? "" : "s",
+	       address);
+	printf("%-8s of the DSP: %u frames, %u refused, %.1f ms for the last\n", "counters",
+	       control->frames, control->refused, (double)control->time_ns / 1e6);
+}
+
+static void print_gpu(struct pipeline *p)
+{
+	printf("%s, in place%s%s%s\n", p->gpu.name, p->last.in ? " by " : "",
+	       p->last.in ? gpu_path(&p->gpu, p->last.in) : "",
+	       gpu_has_layer(&p->gpu) ? ", OpenCL through libshm's layer" : "");
 }
 
 static void print_stage(struct pipeline *p, const struct stage *stage)
@@ -93,9 +136,12 @@ static void print_stage(struct pipeline *p, const struct stage *stage)
 	printf("%-8s %u frames, %.1f frames/s, %" PRIu64 " bytes copied: ", stage->what,
 	       stage->meter->frames, rate(stage->meter), bytes_copied(stage->dev));
 	if (!frame) {
-		printf("%s, in place%s%s%s\n", stage->name, p->last.in ? " by " : "",
-		       p->last.in ? gpu_path(&p->gpu, p->last.in) : "",
-		       gpu_has_layer(&p->gpu) ? ", OpenCL through libshm's layer" : "");
+		if (stage->meter == &p->filtered)
+			print_gpu(p);
+		else if (stage->meter == &p->worked)
+			print_dsp(p);
+		else
+			printf("%s\n", stage->name);
 		return;
 	}
 	read_origin(stage->shm, &origin);
@@ -107,10 +153,10 @@ static void print_stage(struct pipeline *p, const struct stage *stage)
 
 void report_print(struct pipeline *p)
 {
-	struct stage stages[3];
+	struct stage stages[STAGES];
+	int n = stages_of(p, stages);
 
-	stages_of(p, stages);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < n; i++)
 		print_stage(p, &stages[i]);
 	if (p->skipped || p->camera.damaged)
 		printf("%-8s %u frames came while others were on their way, %u were damaged\n",
@@ -186,20 +232,41 @@ static struct json_object *check_json(const struct pipeline *p)
 	return json;
 }
 
+static void add_gpu(struct pipeline *p, struct json_object *json)
+{
+	add(json, "reads_by", json_object_new_string(gpu_path(&p->gpu, p->last.in)));
+	add(json, "writes_by", json_object_new_string(gpu_path(&p->gpu, p->last.out)));
+	add(json, "layer", json_object_new_boolean(gpu_has_layer(&p->gpu)));
+}
+
+static void add_dsp(const struct pipeline *p, struct json_object *json)
+{
+	const struct dsp_control *control = &p->dsp.control;
+	uint64_t address;
+	size_t pieces = pieces_of(p, &address);
+
+	add(json, "firmware", json_object_new_string(p->dsp.firmware));
+	add(json, "pieces", json_object_new_uint64(pieces));
+	add(json, "address", json_object_new_uint64(address));
+	add(json, "given", json_object_new_int64(p->dsp.given));
+	add(json, "done", json_object_new_int64(control->frames));
+	add(json, "refused", json_object_new_int64(control->refused));
+	add(json, "signed", json_object_new_int64(p->last.number));
+	add(json, "time_ns", json_object_new_uint64(control->time_ns));
+}
+
 int report_json(struct pipeline *p, const char *path)
 {
-	struct json_object *json = json_object_new_object(), *gpu;
-	struct stage stages[3];
-	int error = 0;
+	struct json_object *json = json_object_new_object(), *stage;
+	struct stage stages[STAGES];
+	int error = 0, n = stages_of(p, stages);
 
-	stages_of(p, stages);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < n; i++)
 		add(json, stages[i].what, stage_json(p, &stages[i]));
-	if (p->last.in && json_object_object_get_ex(json, "gpu", &gpu)) {
-		add(gpu, "reads_by", json_object_new_string(gpu_path(&p->gpu, p->last.in)));
-		add(gpu, "writes_by", json_object_new_string(gpu_path(&p->gpu, p->last.out)));
-		add(gpu, "layer", json_object_new_boolean(gpu_has_layer(&p->gpu)));
-	}
+	if (p->last.in && json_object_object_get_ex(json, "gpu", &stage))
+		add_gpu(p, stage);
+	if (json_object_object_get_ex(json, "dsp", &stage))
+		add_dsp(p, stage);
 	add(json, "frames", json_object_new_int64(p->done));
 	add(json, "skipped", json_object_new_int64(p->skipped));
 	add(json, "damaged", json_object_new_int64(p->camera.damaged));
