@@ -252,6 +252,9 @@ struct metal_generic_shm *shm__allocate_more(size_t size, struct metal_device *s
 					     metal_shm_type type);
 int shm__type_check(metal_shm_type type);
 
+/* give.c */
+int shm__hold_theirs(struct metal_generic_shm *view);
+
 /* decision.c */
 #define SHM__PROGRAM 255u /* who takes: the program itself; else an enum metal_shm_access */
 struct shm__dirt {

@@ -281,6 +281,20 @@ int metal_shm_sync_for_device(struct metal_generic_shm *shm, struct metal_device
 	return sync_for_device(shm, dev, dir, METAL_SHM_FOREVER, __builtin_return_address(0));
 }
 
+/* What the view's device had before this process knew of it: nothing is waited for. */
+int shm__hold_theirs(struct metal_generic_shm *view)
+{
+	struct shm__root *root = view->root;
+	int error;
+
+	shm__mutex_lock(&root->lock);
+	error = give(root, view, METAL_SHM_DIR_DEV_RW, true);
+	if (!error && root->guard)
+		shm__guard_given(view, __builtin_return_address(0));
+	shm__mutex_unlock(&root->lock);
+	return error;
+}
+
 int metal_shm_hold(struct metal_generic_shm *shm, struct metal_device *dev, enum metal_shm_dir dir,
 		   int64_t timeout_ns)
 {

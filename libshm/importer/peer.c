@@ -25,80 +25,22 @@ static int peer_constraints(struct metal_device *dev, const struct metal_shm_fra
 	return 0;
 }
 
-static int share(struct shm__peer *peer, const struct metal_shm_attachment *at,
-		 struct shm__peer_out **ret_out)
-{
-	struct shm__peer_wish wish = { .type = SHM__RECORD_SHARE };
-	struct shm__peer_out *out;
-	int error = shm__channel_may_share(at->memory->os_handle, at->shm->root->src->name);
-
-	if (error)
-		return error;
-	out = shm__os_alloc(sizeof(*out));
-	if (!out)
-		return shm__error(ENOMEM, "no memory for what %s is told of", peer->dev->name);
-	out->kind = SHM__PEER_OUT;
-	out->view = at->shm;
-	out->fd = at->memory->os_handle;
-	out->offset = at->range.offset;
-	out->size = at->range.length;
-	wish.out = out;
-	shm__mutex_lock(&peer->lock);
-	error = shm__peer_say(peer, &wish, NULL);
-	if (!error) {
-		out->next = peer->outs;
-		peer->outs = out;
-	}
-	shm__mutex_unlock(&peer->lock);
-	if (error)
-		shm__os_free(out);
-	else
-		*ret_out = out;
-	return error;
-}
-
 static int peer_attach(struct metal_device *dev, const struct metal_shm_attachment *at,
 		       struct metal_shm_view *ret_view)
 {
 	struct shm__peer *peer = peer_of(dev);
-	struct shm__peer_out *out = NULL;
-	struct shm__peer_in *in;
-	int error;
+	struct shm__peer_piece *piece;
 
 	ret_view->access = METAL_SHM_ACCESS_CPU_USER;
 	shm__mutex_lock(&peer->lock);
-	in = peer->arriving;
-	if (in && (!shm__os_is_thread(peer->hearer) || in->shm != at->shm->source))
-		in = NULL;
+	piece = peer->arriving;
+	if (piece && (!shm__os_is_thread(peer->hearer) || piece->shm != at->shm->source))
+		piece = NULL;
 	shm__mutex_unlock(&peer->lock);
-	if (in) {
-		ret_view->data = in;
-		return 0;
-	}
-	error = share(peer, at, &out);
-	if (!error)
-		ret_view->data = out;
-	return error;
-}
-
-/*
- * The memory stays until the other process has said that it is through. Some need that more than others: where a
- * udmabuf is still mapped when its memfd goes, Linux 6.1 frees pages that are in use.
- */
-static void end_out(struct shm__peer *peer, struct shm__peer_out *out)
-{
-	const struct shm__peer_wish wish = { .type = SHM__RECORD_UNSHARE, .id = out->id };
-
-	out->root = out->view->root;
-	shm__mutex_lock(&shm__registry);
-	out->root->users++;
-	shm__mutex_unlock(&shm__registry);
-	shm__mutex_lock(&peer->lock);
-	out->view = NULL;
-	shm__peer_forget(peer, out);
-	if (!out->id || out->gone || peer->dead || shm__peer_say(peer, &wish, NULL))
-		shm__peer_out_end(peer, out);
-	shm__mutex_unlock(&peer->lock);
+	if (!piece)
+		return shm__peer_share(peer, at, ret_view);
+	ret_view->data = piece;
+	return 0;
 }
 
 static void peer_detach(struct metal_device *dev, const struct metal_shm_attachment *at,
@@ -106,60 +48,9 @@ static void peer_detach(struct metal_device *dev, const struct metal_shm_attachm
 {
 	(void)at;
 	if (*(enum shm__peer_kind *)view->data == SHM__PEER_OUT)
-		end_out(peer_of(dev), view->data);
+		shm__peer_unshare(peer_of(dev), view->data);
 	else
 		shm__os_free(view->data);
-}
-
-static int give(struct shm__peer *peer, struct shm__peer_out *out, enum metal_shm_dir dir)
-{
-	const struct shm__peer_wish wish = { .type = SHM__RECORD_GIVE, .out = out, .dir = dir };
-	int error;
-
-	shm__mutex_lock(&peer->lock);
-	if (out->gone)
-		error = shm__error(ENODEV, "%s doesn't take the buffer, or takes it no more",
-				   peer->dev->name);
-	else if (out->given && ((out->dir | dir) & METAL_SHM_DIR_DEV_W))
-		error = shm__error(EBUSY, "%s has these bytes already", peer->dev->name);
-	else
-		error = shm__peer_say(peer, &wish, NULL);
-	if (!error) {
-		out->dir = out->given ? out->dir | dir : dir;
-		out->given++;
-	}
-	shm__mutex_unlock(&peer->lock);
-	return error;
-}
-
-/* What the other process shares goes back to it. */
-static int give_back(struct shm__peer *peer, struct shm__peer_in *in, enum metal_shm_dir dir)
-{
-	struct shm__peer_wish wish = { .type = SHM__RECORD_RETURN, .id = in->id, .size = in->size };
-	struct metal_generic_shm *told = NULL;
-	int error;
-
-	if (dir != METAL_SHM_DIR_DEV_RW)
-		return shm__error(EINVAL,
-				  "the buffer is %s's: it goes back with METAL_SHM_DIR_DEV_RW",
-				  peer->dev->name);
-	shm__mutex_lock(&peer->lock);
-	wish.code = in->result;
-	if (in->gone || peer->dead)
-		error = shm__error(ENODEV, "%s has ended", peer->dev->name);
-	else if (!in->ours)
-		error = shm__error(EBUSY, "%s has not given the buffer", peer->dev->name);
-	else
-		error = shm__peer_say(peer, &wish, NULL);
-	if (!error) {
-		in->ours = false;
-		told = shm__peer_unready(peer, in);
-		if (in->ending)
-			shm__peer_leave(peer, in);
-	}
-	shm__mutex_unlock(&peer->lock);
-	metal_shm_free(told, NULL);
-	return error;
 }
 
 static int peer_give(struct metal_device *dev, struct metal_shm_view *view,
@@ -167,10 +58,10 @@ static int peer_give(struct metal_device *dev, struct metal_shm_view *view,
 {
 	struct shm__peer *peer = peer_of(dev);
 
-	(void)range;
+	(void)range; /* the view's own */
 	if (*(enum shm__peer_kind *)view->data == SHM__PEER_OUT)
-		return give(peer, view->data, dir);
-	return give_back(peer, view->data, dir);
+		return shm__peer_give(peer, view->data, dir);
+	return shm__peer_give_back(peer, view->data, dir);
 }
 
 static int peer_poll_handle(struct metal_device *dev)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Another process as a device. peer.c is the device, peer_say.c what goes out, peer_hear.c what comes in,
- * peer_next.c what the program asks for.
+ * Another process as a device. peer.c is the device, peer_out.c what is shared with it, peer_in.c what it shares,
+ * peer_say.c what goes out, peer_hear.c what comes in, peer_next.c what the program asks for.
  *
  * Two locks. `hearing` is held by the one thread that reads the socket, and while it tells the core of what
  * came; others that want to read leave it to that thread. `lock` guards all else and is never held while the
@@ -21,56 +21,78 @@
 #define SHM__PEER_WINDOW 32u
 #define SHM__PEER_UNSENT 8u
 
-/* What a view of the device is: something of ours that it was told of, or of its that we were told of. */
+/* What a view of the device is: bytes of ours, or of its that we were told of. */
 enum shm__peer_kind { SHM__PEER_OUT, SHM__PEER_IN };
 
+/* A memory of ours that it was told of, all of it. What is attached are ranges, given one by one. */
 struct shm__peer_out {
-	enum shm__peer_kind kind;
-	struct metal_generic_shm *view; /* NULL: detached, and UNSHARED hasn't come */
-	struct shm__root *root;         /* the memory, which stays until then */
-	struct shm__peer_out *next;     /* of all */
-	uint64_t size;
-	uint32_t id;    /* 0: not told yet */
-	unsigned given; /* works that the core was promised an end of */
-	unsigned dir;   /* METAL_SHM_DIR_*: of all of these */
-	int fd;         /* borrowed from the memory */
-	uint64_t offset;
-	bool gone; /* refused, or the other process ended it */
+	struct shm__peer_out *next; /* of all */
+	struct shm__peer_lot *lots; /* what is attached */
+	struct shm__root *root;     /* the memory, which stays until UNSHARED came */
+	uint32_t id;                /* 0: not told yet */
+	bool gone;                  /* refused, or the other process ended it */
+	bool ending;                /* nothing is attached any more */
+	bool kept;                  /* who ends its works needs it until all are */
 };
 
-struct shm__peer_in {
+/* A view of memory of ours. */
+struct shm__peer_lot {
 	enum shm__peer_kind kind;
-	struct metal_generic_shm *shm; /* a reference, while it is among all */
+	bool given; /* the core was promised an end of its work */
+	struct shm__peer_out *out;
+	struct shm__peer_lot *next; /* of the memory's */
 	struct metal_generic_shm *view;
+	uint64_t offset, size;
+};
+
+/* Memory that the other process shared. */
+struct shm__peer_in {
 	struct shm__peer_in *next; /* of all */
+	struct shm__peer_piece *pieces;
+	struct metal_generic_shm *shm; /* all of it; a reference */
 	uint64_t size;
 	uint32_t id;
+	unsigned count; /* of pieces */
+	bool ending;    /* UNSHARE came */
+};
+
+/*
+ * A view of it. Each byte is in one piece: those that the other process has, which the device holds, and what it
+ * gave, of which each GIVE is one.
+ */
+struct shm__peer_piece {
+	enum shm__peer_kind kind;
+	bool ours;                     /* given, and not returned yet */
+	struct shm__peer_in *in;       /* NULL: the other process has ended it */
+	struct shm__peer_piece *next;  /* of the memory's */
+	struct metal_generic_shm *shm; /* a reference, while it is among these */
+	struct metal_generic_shm *view;
+	uint64_t offset, size;
 	enum metal_shm_dir dir; /* of the last GIVE */
 	enum shm__code result;  /* of the next RETURN */
-	bool ours;              /* given, and not returned yet */
-	bool ending;            /* UNSHARE came */
-	bool gone;              /* not among all any more */
 };
+
+#define SHM__PEER_PIECES 256u /* beyond that neighbours are made one */
 
 /* For the program, in the order in which it came. */
 struct shm__peer_item {
 	struct metal_generic_shm *shm; /* given, with a reference; NULL: a message */
-	const struct shm__peer_in *in;
 	enum metal_shm_dir dir;
 	uint32_t size;
 	uint8_t data[SHM__USER_MAX];
 };
 
-/* Given at most once each, and one message more than the window. */
-#define SHM__PEER_ITEMS (SHM__PEER_SHARES + SHM__PEER_WINDOW + 1)
+/* What can be given at a time, and one message more than the window. */
+#define SHM__PEER_ITEMS (SHM__PEER_GIVES + SHM__PEER_WINDOW + 1)
 
 /* A record that waits for credit, or for the other process to be there. */
 struct shm__peer_wish {
 	struct shm__peer_wish *next;
 	uint16_t type;
-	struct shm__peer_out *out; /* SHARE, GIVE */
+	struct shm__peer_out *out; /* SHARE */
+	struct shm__peer_lot *lot; /* GIVE */
 	uint32_t id;               /* UNSHARE, RETURN, UNSHARED */
-	uint64_t size;
+	uint64_t offset, size;     /* RETURN */
 	enum metal_shm_dir dir;
 	enum shm__code code;
 	uint32_t length; /* USER */
@@ -82,7 +104,7 @@ struct shm__peer {
 	struct metal_device *source; /* of what it shares */
 	int fd;
 	shm__mutex hearing;
-	struct shm__peer_in
+	struct shm__peer_piece
 		*arriving; /* what the thread that hears attaches as the other's, or NULL */
 	shm__thread hearer;
 	bool met; /* a session began */
@@ -103,7 +125,7 @@ struct shm__peer {
 	struct shm__waiter *waiters;
 	atomic_bool over;  /* the program closed it */
 	atomic_uint needs; /* METAL_SHM_* of its memory, as the program says */
-	int dead;         /* -errno, why nothing goes any more; 0 */
+	int dead;          /* -errno, why nothing goes any more; 0 */
 };
 
 extern const struct metal_shm_device_ops shm__peer_ops;
@@ -118,20 +140,46 @@ int shm__peer_say(struct shm__peer *peer, const struct shm__peer_wish *wish, con
 void shm__peer_answer(struct shm__peer *peer, const struct shm__out *out);
 /* Say what can be said now. */
 void shm__peer_flush(struct shm__peer *peer);
-/* Forget what was to be said of a view that goes, or all of it (NULL). */
+/* Forget what was to be said of a memory that goes, or all of it (NULL). */
 void shm__peer_forget(struct shm__peer *peer, const struct shm__peer_out *out);
 
-/* What was detached is used by nobody any more. Under lock, which it lets go of meanwhile. */
-void shm__peer_out_end(struct shm__peer *peer, struct shm__peer_out *out);
+/* peer_out.c; those under lock let go of it meanwhile */
+int shm__peer_share(struct shm__peer *peer, const struct metal_shm_attachment *at,
+		    struct metal_shm_view *ret_view);
+void shm__peer_unshare(struct shm__peer *peer, struct shm__peer_lot *lot);
+int shm__peer_give(struct shm__peer *peer, struct shm__peer_lot *lot, enum metal_shm_dir dir);
+/* Its work is over. Under lock. */
+void shm__peer_done(struct shm__peer *peer, struct shm__peer_lot *lot, int error);
+/* Bytes came back. Under lock. */
+void shm__peer_returned(struct shm__peer *peer, const struct shm__event *event);
+/* The other process is through with what was shared; true: whoever waits for bytes may look. Under lock. */
+bool shm__peer_unshared(struct shm__peer *peer, const struct shm__event *event);
+/* The process has ended. Under both locks. */
+void shm__peer_end_outs(struct shm__peer *peer);
+
+/* peer_in.c, under both locks if nothing else is said */
+/* 0 or -errno; as if it had never come. */
+int shm__peer_arrive(struct shm__peer *peer, const struct shm__message *message,
+		     const struct shm__event *event);
+/* What was given is the program's: a handle with a reference, or NULL with the code of the refusal. */
+struct metal_generic_shm *shm__peer_given(struct shm__peer *peer, const struct shm__event *event,
+					  struct shm__peer_piece **ret_piece,
+					  enum shm__code *ret_code);
+/* The program returns it. With neither lock. */
+int shm__peer_give_back(struct shm__peer *peer, struct shm__peer_piece *piece,
+			enum metal_shm_dir dir);
+/* UNSHARE came. */
+void shm__peer_ends_in(struct shm__peer *peer, struct shm__peer_in *in);
+/* The process has ended. */
+void shm__peer_end_ins(struct shm__peer *peer);
 
 /* peer_hear.c */
 /* Read until something came that the program may wait for; what nobody else does. */
 int shm__peer_hear(struct shm__peer *peer);
 /* The program closed it: end all, now or as soon as the thread that hears can. */
 void shm__peer_end(struct shm__peer *peer);
-/* The program is through with what the other process ends. Under lock, which it lets go of meanwhile. */
-void shm__peer_leave(struct shm__peer *peer, struct shm__peer_in *in);
 /* What was given and is returned needs no telling any more. The reference to end; under lock. */
-struct metal_generic_shm *shm__peer_unready(struct shm__peer *peer, const struct shm__peer_in *in);
+struct metal_generic_shm *shm__peer_unready(struct shm__peer *peer,
+					    const struct shm__peer_piece *piece);
 
 #endif

@@ -120,15 +120,15 @@ int metal_shm_peer_say(struct metal_device *dev, const void *data, size_t size)
 int metal_shm_peer_fail(struct metal_generic_shm *shm, struct metal_device *dev)
 {
 	struct shm__peer *peer = open_peer_of(dev);
-	struct shm__peer_in *in;
+	struct shm__peer_piece *piece;
 
 	if (!peer)
 		return -errno;
-	in = metal_shm_view_data(shm, dev);
-	if (!in || in->kind != SHM__PEER_IN)
+	piece = metal_shm_view_data(shm, dev);
+	if (!piece || piece->kind != SHM__PEER_IN)
 		return shm__error(EINVAL, "%s shares no such bytes", dev->name);
 	shm__mutex_lock(&peer->lock);
-	in->result = SHM__CODE_FAILED;
+	piece->result = SHM__CODE_FAILED;
 	shm__mutex_unlock(&peer->lock);
 	return metal_shm_sync_for_device(shm, dev, METAL_SHM_DIR_DEV_RW);
 }

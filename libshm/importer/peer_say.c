@@ -25,17 +25,16 @@ int shm__peer_errno(enum shm__code code)
 	}
 }
 
-static enum shm__code share(struct shm__peer *peer, struct shm__peer_out *view,
+static enum shm__code share(struct shm__peer *peer, struct shm__peer_out *memory,
 			    struct shm__out *out)
 {
 	const struct shm__wire_share what = {
-		.size = view->size,
-		.offset = view->offset,
+		.size = memory->root->size,
 		.dir = SHM__WIRE_READS | SHM__WIRE_WRITES,
 		.flags = SHM__SHARE_DESCRIPTOR,
 	};
 
-	return shm__session_share(&peer->session, &what, view, &view->id, out);
+	return shm__session_share(&peer->session, &what, memory, &memory->id, out);
 }
 
 static enum shm__code speak(struct shm__peer *peer, const struct shm__peer_wish *wish,
@@ -48,10 +47,11 @@ static enum shm__code speak(struct shm__peer *peer, const struct shm__peer_wish 
 	case SHM__RECORD_SHARE:
 		return share(peer, wish->out, out);
 	case SHM__RECORD_GIVE:
-		return shm__session_give(session, wish->out->id, 0, wish->out->size, wish->dir,
-					 out);
+		return shm__session_give(session, wish->lot->out->id, wish->lot->offset,
+					 wish->lot->size, wish->dir, out);
 	case SHM__RECORD_RETURN:
-		return shm__session_return(session, wish->id, 0, wish->size, wish->code, out);
+		return shm__session_return(session, wish->id, wish->offset, wish->size, wish->code,
+					   out);
 	case SHM__RECORD_UNSHARE:
 		return shm__session_unshare(session, wish->id, out);
 	case SHM__RECORD_UNSHARED:
@@ -110,7 +110,8 @@ static enum shm__code say_now(struct shm__peer *peer, const struct shm__peer_wis
 	enum shm__code code = speak(peer, wish, data, &out);
 
 	if (!code)
-		transmit(peer, &out, wish->type == SHM__RECORD_SHARE ? wish->out->fd : -1);
+		transmit(peer, &out,
+			 wish->type == SHM__RECORD_SHARE ? wish->out->root->memory.os_handle : -1);
 	return code;
 }
 
@@ -183,7 +184,7 @@ void shm__peer_forget(struct shm__peer *peer, const struct shm__peer_out *out)
 	while (*at) {
 		struct shm__peer_wish *wish = *at;
 
-		if (!out || wish->out == out) {
+		if (!out || wish->out == out || (wish->lot && wish->lot->out == out)) {
 			*at = wish->next;
 			shm__os_free(wish);
 		} else {

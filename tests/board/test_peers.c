@@ -94,6 +94,48 @@ static void parts_go_without_the_bytes_beside_them(void **state)
 	peer_stop(&worker);
 }
 
+/* All slots of one buffer are over there at once, and come back in another order. */
+static void slots_of_one_buffer_come_and_go_by_themselves(void **state)
+{
+	static const size_t order[] = { 3, 0, 4, 1, 2 };
+	struct process worker = peer_start("worker");
+
+	(void)state;
+	for (size_t i = 0; i < SHM_TEST_COUNT(sources); i++) {
+		struct metal_generic_shm *shm = allocate(sources[i]), *slot[5], *view[5];
+		unsigned char *bytes = metal_shm_map(shm, METAL_SHM_READ | METAL_SHM_WRITE);
+
+		memset(bytes, 0, SIZE);
+		for (size_t n = 0; n < 5; n++) {
+			slot[n] = metal_shm_sub(shm, n * 4096, 4096, METAL_SHM_SUB_NO_COPY);
+			view[n] = attach(slot[n], worker.dev);
+		}
+		for (unsigned round = 0; round < 10; round++) {
+			for (size_t n = 0; n < 5; n++)
+				assert_int_equal(metal_shm_sync_for_device(slot[n], worker.dev,
+									   METAL_SHM_DIR_DEV_RW),
+						 0);
+			for (size_t n = 0; n < 5; n++) {
+				size_t at = order[n] * 4096;
+
+				assert_int_equal(
+					metal_shm_sync_for_cpu_timeout(
+						slot[order[n]], METAL_SHM_DIR_DEV_RW, 20 * SECOND),
+					0);
+				/* the program's own, beside what is over there */
+				for (size_t byte = at; byte < at + 4096; byte++)
+					assert_int_equal(bytes[byte]++, 2 * round + 1);
+			}
+		}
+		for (size_t n = 0; n < 5; n++) {
+			metal_shm_detach(view[n], worker.dev);
+			metal_shm_free(slot[n], NULL);
+		}
+		metal_shm_free(shm, NULL);
+	}
+	peer_stop(&worker);
+}
+
 /* The device writes, the process adds 1, the device reads; and the program's own bytes in between. */
 static void a_device_and_a_process_work_in_turns(void **state)
 {
@@ -160,6 +202,7 @@ int main(int argc, char **argv)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_of_each_source_go_to_another_process),
 		cmocka_unit_test(parts_go_without_the_bytes_beside_them),
+		cmocka_unit_test(slots_of_one_buffer_come_and_go_by_themselves),
 		cmocka_unit_test(a_device_and_a_process_work_in_turns),
 		cmocka_unit_test(memory_of_a_process_that_was_killed_is_the_programs),
 	};

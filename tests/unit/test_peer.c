@@ -104,7 +104,7 @@ static void what_was_not_given_is_waited_for_and_not_returned(void **state)
 {
 	struct process camera = peer_start("camera");
 	struct metal_shm_peer_event event = { .struct_size = sizeof(event) };
-	struct metal_generic_shm *shm;
+	struct metal_generic_shm *shm, *part;
 
 	(void)state;
 	do
@@ -112,6 +112,10 @@ static void what_was_not_given_is_waited_for_and_not_returned(void **state)
 	while (!event.shm);
 	shm = event.shm;
 	assert_int_equal(metal_shm_sync_for_device(shm, camera.dev, METAL_SHM_DIR_DEV_R), -EINVAL);
+	part = metal_shm_sub(shm, 5, 10, 0);
+	assert_null(metal_shm_attach(part, camera.dev));
+	assert_int_equal(errno, EINVAL);
+	metal_shm_free(part, NULL);
 	assert_int_equal(metal_shm_sync_for_device(shm, camera.dev, METAL_SHM_DIR_DEV_RW), 0);
 	assert_int_equal(metal_shm_sync_for_device(shm, camera.dev, METAL_SHM_DIR_DEV_RW), -EBUSY);
 	/* it comes again */

@@ -148,29 +148,38 @@ static void the_same_bytes_are_shared_once(void **state)
 	liar_say(&liar, liar_share_of(&liar, 1, 0, SIZE), &fd, 1);
 	liar_hears_nothing(&liar);
 	refuses(&liar, liar_share_of(&liar, 2, 0, SIZE), &fd, 1);
-	/* another part of it is another thing */
+	refuses(&liar, liar_share_of(&liar, 2, SIZE - 1, 1), &fd, 1);
+	close(fd);
+	fd = liar_memory(SIZE, F_SEAL_SHRINK);
 	liar_say(&liar, liar_share_of(&liar, 2, 0, 100), &fd, 1);
+	refuses(&liar, liar_share_of(&liar, 3, 99, 100), &fd, 1);
+	/* other bytes of it are another thing */
+	liar_say(&liar, liar_share_of(&liar, 3, 100, 100), &fd, 1);
 	liar_hears_nothing(&liar);
 	close(fd);
 	liar_end(&liar);
 }
 
-static void the_whole_is_given_or_nothing(void **state)
+static void what_it_shares_is_given_once(void **state)
 {
 	struct liar liar = liar_start();
 	int fd = liar_memory(SIZE, F_SEAL_SHRINK);
+	struct shm__record reading = liar_range(SHM__RECORD_GIVE, 1, 1, 0, SIZE);
 
 	(void)state;
+	reading.range.dir = SHM__WIRE_READS;
 	liar_say(&liar, liar_share_of(&liar, 1, 0, SIZE), &fd, 1);
-	liar_say(&liar, liar_range(SHM__RECORD_GIVE, 1, 1, 0, 100), NULL, 0);
-	liar_hears_error(&liar, SHM__CODE_REFUSED);
 	liar_say(&liar, liar_range(SHM__RECORD_GIVE, 1, 1, 0, SIZE + 1), NULL, 0);
 	liar_hears_error(&liar, SHM__CODE_RANGE);
-	liar_say(&liar, liar_range(SHM__RECORD_GIVE, 1, 1, 0, SIZE), NULL, 0);
+	liar_say(&liar, reading, NULL, 0);
 	assert_int_equal(metal_shm_peer_next(liar.dev, 0, &event), 0);
-	liar_say(&liar, liar_range(SHM__RECORD_GIVE, 1, 1, 0, SIZE), NULL, 0);
+	liar_say(&liar, liar_range(SHM__RECORD_GIVE, 1, 1, 5, 1), NULL, 0);
 	liar_hears_error(&liar, SHM__CODE_HELD);
+	/* which the records allow, but who returns which? */
+	liar_say(&liar, reading, NULL, 0);
+	liar_hears_error(&liar, SHM__CODE_REFUSED);
 	metal_shm_free(event.shm, NULL);
+	assert_int_equal(metal_shm_peer_next(liar.dev, 0, &event), -ETIMEDOUT);
 	close(fd);
 	liar_end(&liar);
 }
@@ -313,7 +322,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_share_ends_where_its_memory_does),
 		cmocka_unit_test(what_is_this_process_s_own_is_not_taken_from_it),
 		cmocka_unit_test(the_same_bytes_are_shared_once),
-		cmocka_unit_test(the_whole_is_given_or_nothing),
+		cmocka_unit_test(what_it_shares_is_given_once),
 		cmocka_unit_test(descriptors_that_nobody_asked_for_are_closed),
 		cmocka_unit_test(
 			what_is_unshared_while_the_program_has_it_stays_until_it_is_returned),

@@ -121,9 +121,10 @@ int metal_shm_receive(int borrow_socket, struct metal_generic_shm **ret_shm);
  * Make a device of another process, which has done the same with the other end of a socket.
  *
  * Either side shares its buffers by attaching them: metal_shm_attach() of a buffer or part tells the other
- * process of it, metal_shm_sync_for_device() gives it the bytes, and metal_shm_sync_for_cpu() waits until they
- * are returned. There they come out of metal_shm_peer_next(). Both may be said before the other process is
- * there. The bytes are never copied.
+ * process of the memory, once, metal_shm_sync_for_device() gives it the bytes, and metal_shm_sync_for_cpu() waits
+ * until they are returned. There they come out of metal_shm_peer_next(). Both may be said before the other process
+ * is there. The bytes are never copied. Parts of one memory are given and returned one by one, each as it is
+ * attached; no byte twice at a time (-EBUSY). The other process can reach what it isn't given.
  *
  * If the other process dies or closes its end, what it holds is the program's at once, and its next owner
  * gets -ENODEV, likewise whoever attaches or gives; the descriptor of metal_shm_device_poll_fd() is readable,
@@ -171,8 +172,10 @@ struct metal_shm_peer_event {
  *
  * What was given is like a frame that was dequeued: the program takes it by metal_shm_sync_for_cpu(), or hands
  * it to another device; it returns it by metal_shm_sync_for_device(shm, dev, METAL_SHM_DIR_DEV_RW), and
- * ends the reference by metal_shm_free(). The same buffer comes as the same handle again. Bytes that the other
- * process has not given are its: metal_shm_sync_for_cpu() of them waits, and returning them is -EBUSY.
+ * ends the reference by metal_shm_free(). It is returned as it was given: all of these bytes at once, by this
+ * handle. The same buffer or part comes as the same handle again, a part as long as the other process divides the
+ * bytes in the same way. Bytes that the other process has not given are its: metal_shm_sync_for_cpu() of them waits,
+ * and returning them is -EBUSY (-ENOTCONN where it divides them in another way by now).
  *
  * @param dev         a device of metal_shm_peer_open()
  * @param timeout_ns  nanoseconds; 0 polls; METAL_SHM_FOREVER
