@@ -44,7 +44,7 @@ class Run:
         self.env = env or {}
         self.skip_fails = skip_fails
         # suites whose tests are left out
-        self.without = [*without] + ([] if self.suite == 'long' else ['long'])
+        self.without = [*without] + ([] if self.suite in ('long', 'debug-kernel') else ['long'])
 
 
 def fixed_addresses():
@@ -78,6 +78,8 @@ RUNS = [
     Run('board', skip_fails=True),
 ]
 LONG = Run('long', slower=0, skip_fails=True)
+# What concerns the kernel modules, on a kernel that looks for their faults; 6 is DEBUG_SLOWER of run-tests.
+DEBUG_KERNEL = Run('debug-kernel', slower=6, skip_fails=True, env={'LIBSHM_BOARD_DEBUG': '1'})
 
 
 class Totals:
@@ -224,13 +226,13 @@ def run_suite(run, totals):
     print(f'{run.name:9} {done}, {time.monotonic() - started:.1f} s', flush=True)
 
 
-def build_kernel(totals):
+def build_kernel(totals, *how):
     """The board's kernel, from the cache or built now: some ten minutes on two cores."""
     script = os.path.join(ROOT, 'tests', 'board', 'build-kernel')
     if not os.path.exists(script):
         return True
     sys.stdout.flush()
-    status = subprocess.run([script], stdout=subprocess.DEVNULL, check=False).returncode
+    status = subprocess.run([script, *how], stdout=subprocess.DEVNULL, check=False).returncode
     if status:
         totals.add('failed', f'board: {os.path.relpath(script, ROOT)} ended with {status}')
     return status == 0
@@ -275,6 +277,8 @@ def arguments():
                         help='only this; may be given more than once: ' +
                         ', '.join(run.name for run in RUNS + [LONG]))
     parser.add_argument('--long', action='store_true', help='also what takes hours')
+    parser.add_argument('--debug-kernel', action='store_true',
+                        help='only this: the kernel modules on a kernel with lockdep, KASAN and kmemleak')
     parser.add_argument('--mutants', action='store_true',
                         help='break each line listed in tests/mutants: a test must notice')
     return parser.parse_args()
@@ -289,6 +293,8 @@ def main():
     runs = [run for run in RUNS if run.name in options.suite or not options.suite]
     runs = [run for run in runs if not (options.host and run.suite == 'board')]
     long_wanted = options.long or 'long' in options.suite
+    if options.debug_kernel:
+        runs, long_wanted = [DEBUG_KERNEL], False
     if not runs and not long_wanted:
         sys.exit('nothing is left to run')
     totals = Totals()
@@ -302,7 +308,8 @@ def main():
             return list_cases(runs)
         for run in runs:
             if configure(run.folder, totals):
-                if run.suite not in ('board', 'long') or build_kernel(totals):
+                if (run.suite not in ('board', 'long', 'debug-kernel') or
+                        build_kernel(totals, *(['--debug'] if run is DEBUG_KERNEL else []))):
                     run_suite(run, totals)
     if totals.failures:
         print('\nfailed:')

@@ -223,6 +223,8 @@ static int __init importer_init(void)
 		return PTR_ERR(device);
 	error = dma_set_mask_and_coherent(&device->dev, DMA_BIT_MASK(32));
 	if (!error)
+		error = dma_set_max_seg_size(&device->dev, UINT_MAX);
+	if (!error)
 		error = misc_register(&node);
 	if (error)
 		platform_device_unregister(device);
