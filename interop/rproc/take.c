@@ -73,6 +73,8 @@ void shm__rproc_forget(struct shm__rproc *rproc)
 
 void shm__rproc_stopped(struct shm__rproc *rproc, int error)
 {
+	/* what it has to tell of this end is known, and must not be taken for the end of the next run */
+	shm__rproc_importer_runs(rproc);
 	shm__rproc_link_lose(rproc);
 	for (struct shm__rproc_map *map = rproc->maps; map; map = map->next) {
 		map->gone = true;
