@@ -18,11 +18,11 @@
 #include <linux/module.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
-#include <linux/version.h>
 
 #include "carveout.h"
 #include "translated.h"
 #include "uapi/shm_carveout.h"
+#include "versions.h"
 
 struct buffer {
 	struct region *region;
@@ -150,15 +150,6 @@ static int carveout_end_cpu_access(struct dma_buf *dmabuf, enum dma_data_directi
 	return 0;
 }
 
-static void set_vm_flags(struct vm_area_struct *area, unsigned long flags)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
-	vm_flags_set(area, flags);
-#else
-	area->vm_flags |= flags;
-#endif
-}
-
 static int carveout_mmap(struct dma_buf *dmabuf, struct vm_area_struct *area)
 {
 	const struct buffer *buffer = dmabuf->priv;
@@ -169,7 +160,7 @@ static int carveout_mmap(struct dma_buf *dmabuf, struct vm_area_struct *area)
 	/* dma_buf_mmap() saw to it that the range lies within the buffer */
 	if (!(buffer->region->flags & SHM_CARVEOUT_CACHED))
 		area->vm_page_prot = pgprot_writecombine(area->vm_page_prot);
-	set_vm_flags(area, VM_DONTEXPAND | VM_DONTDUMP);
+	add_area_flags(area, VM_DONTEXPAND | VM_DONTDUMP);
 	return remap_pfn_range(area, area->vm_start, PHYS_PFN(start), area->vm_end - area->vm_start,
 			       area->vm_page_prot);
 }

@@ -16,15 +16,12 @@
 #include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/version.h>
 #include <uapi/linux/dma-heap.h>
 
 #include "carveout.h"
 #include "remoteproc_find.h"
 #include "uapi/shm_carveout.h"
-
-/* Exported, and declared only in the kernel's private header. */
-phys_addr_t rproc_va_to_pa(void *cpu_addr);
+#include "versions.h"
 
 static LIST_HEAD(regions);
 static DEFINE_MUTEX(regions_lock);
@@ -115,6 +112,18 @@ static const struct file_operations operations = {
 
 /* ---- regions ----------------------------------------------------------------------------------------------- */
 
+/* Of what a driver has mapped. As rproc_va_to_pa() does, which some kernels export and others don't. */
+static int physical_of(void *address, phys_addr_t *ret_physical)
+{
+	if (is_vmalloc_addr(address))
+		*ret_physical = PFN_PHYS(vmalloc_to_pfn(address)) + offset_in_page(address);
+	else if (virt_addr_valid(address))
+		*ret_physical = virt_to_phys(address);
+	else
+		return -EOPNOTSUPP;
+	return 0;
+}
+
 /* Where the driver has it, by its own mapping of it. */
 static int carveout_of(const char *remote, const char *name, phys_addr_t *ret_start,
 		       size_t *ret_size)
@@ -132,9 +141,8 @@ static int carveout_of(const char *remote, const char *name, phys_addr_t *ret_st
 		list_for_each_entry(entry, &rproc->carveouts, node) {
 			if (strcmp(entry->name, name) || !entry->va)
 				continue;
-			*ret_start = rproc_va_to_pa(entry->va);
 			*ret_size = entry->len;
-			error = 0;
+			error = physical_of(entry->va, ret_start);
 		}
 	mutex_unlock(&rproc->lock);
 	put_device(&rproc->dev);
@@ -385,9 +393,5 @@ module_init(carveout_init);
 module_exit(carveout_exit);
 MODULE_DESCRIPTION("Memory that was set aside, as DMA-BUFs");
 MODULE_VERSION("0.1.0");
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
-MODULE_IMPORT_NS("DMA_BUF");
-#else
-MODULE_IMPORT_NS(DMA_BUF);
-#endif
+IMPORT_DMA_BUF;
 MODULE_LICENSE("GPL");

@@ -11,9 +11,9 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/user_namespace.h>
-#include <linux/version.h>
 
 #include "importer.h"
+#include "versions.h"
 
 /* One opening of the node. */
 struct opening {
@@ -441,9 +441,5 @@ module_init(importer_init);
 module_exit(importer_exit);
 MODULE_DESCRIPTION("What a coprocessor calls the memory of a DMA-BUF");
 MODULE_VERSION("0.1.0");
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
-MODULE_IMPORT_NS("DMA_BUF");
-#else
-MODULE_IMPORT_NS(DMA_BUF);
-#endif
+IMPORT_DMA_BUF;
 MODULE_LICENSE("GPL");

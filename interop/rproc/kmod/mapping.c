@@ -7,8 +7,8 @@
  * - Without an IOMMU of its own the remoteproc's device maps the buffer. Its DMA addresses are what stands
  *   on its bus, with what "dma-ranges" says about it (dev->dma_range_map), and remoteproc hands firmware
  *   such addresses for memory that it allocates itself.
- * - Where there are neither dma-ranges nor an IOMMU, and the memory lies in a carveout of the driver's, the carveout's table says
- *   at which device address: drivers of cores with a bus of their own have such entries.
+ * - Where there are neither dma-ranges nor an IOMMU, and the memory lies in a carveout of the driver's, the
+ *   carveout's table says at which device address: drivers of cores with a bus of their own have such entries.
  * - With an IOMMU of its own (rproc->has_iommu) addresses are chosen by whoever fills rproc->domain. What
  *   firmware keeps free for it, only its integrator knows: the module's parameter iova.
  *
@@ -24,10 +24,10 @@
 #include <linux/platform_device.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
-#include <linux/version.h>
 
 #include "importer.h"
 #include "translated.h"
+#include "versions.h"
 
 /*
  * A device behind no IOMMU, to which physical addresses are DMA addresses. For memory that goes into
@@ -203,16 +203,6 @@ static int find_place(struct coprocessor *coprocessor, u64 size, u64 *ret_start)
 	return -ENOSPC;
 }
 
-static int domain_map(struct iommu_domain *domain, u64 iova, phys_addr_t physical, size_t size,
-		      int may)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
-	return iommu_map(domain, iova, physical, size, may, GFP_KERNEL);
-#else
-	return iommu_map(domain, iova, physical, size, may);
-#endif
-}
-
 static int enter_domain(struct shm_import *import)
 {
 	struct coprocessor *coprocessor = import->coprocessor;
@@ -233,9 +223,9 @@ static int enter_domain(struct shm_import *import)
 	if (error)
 		return error;
 	for_each_sgtable_dma_sg(import->table, piece, i) {
-		error = domain_map(coprocessor->rproc->domain, import->iova + import->size_mapped,
-				   dma_to_phys(&plain->dev, sg_dma_address(piece)),
-				   sg_dma_len(piece), may);
+		error = map_into_domain(
+			coprocessor->rproc->domain, import->iova + import->size_mapped,
+			dma_to_phys(&plain->dev, sg_dma_address(piece)), sg_dma_len(piece), may);
 		if (error)
 			return error;
 		import->size_mapped += sg_dma_len(piece);
@@ -293,12 +283,12 @@ static int check_reach(struct coprocessor *coprocessor, struct dma_buf *buffer)
 	attachment = dma_buf_attach(buffer, &plain->dev);
 	if (IS_ERR(attachment))
 		return 0; /* not for everyone; the device that it is for will be told */
-	table = dma_buf_map_attachment_unlocked(attachment, DMA_TO_DEVICE);
+	table = map_attachment(attachment, DMA_TO_DEVICE);
 	if (IS_ERR(table)) {
 		error = PTR_ERR(table);
 	} else {
 		error = reaches(coprocessor, table) ? 0 : -ERANGE;
-		dma_buf_unmap_attachment_unlocked(attachment, table, DMA_TO_DEVICE);
+		unmap_attachment(attachment, table, DMA_TO_DEVICE);
 	}
 	dma_buf_detach(buffer, attachment);
 	return error;
@@ -316,7 +306,7 @@ int mapping_make(struct shm_import *import, struct dma_buf *buffer)
 		return PTR_ERR(import->attachment);
 	/* Both ways where it writes: it may leave bytes as they were, and those have to be there. */
 	import->direction = import->access == SHM_IMPORT_READ ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL;
-	import->table = dma_buf_map_attachment_unlocked(import->attachment, import->direction);
+	import->table = map_attachment(import->attachment, import->direction);
 	if (IS_ERR(import->table)) {
 		error = PTR_ERR(import->table);
 		import->table = NULL;
@@ -347,7 +337,7 @@ void mapping_end(struct shm_import *import)
 	if (!import->table)
 		return;
 	mapping_leave_domain(import);
-	dma_buf_unmap_attachment_unlocked(import->attachment, import->table, import->direction);
+	unmap_attachment(import->attachment, import->table, import->direction);
 	dma_buf_detach(import->buffer, import->attachment);
 	dma_buf_put(import->buffer);
 	kvfree(import->segments);
