@@ -386,7 +386,10 @@ static int __init carveout_init(void)
 
 static void __exit carveout_exit(void)
 {
+	mutex_lock(&regions_lock);
 	forget_all();
+	ready = false; /* the parameter goes later than the rest; it may be written until then */
+	mutex_unlock(&regions_lock);
 }
 
 module_init(carveout_init);
