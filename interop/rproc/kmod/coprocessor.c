@@ -253,6 +253,7 @@ static struct coprocessor *add(struct rproc *rproc)
 		coprocessor_put(coprocessor);
 		return ERR_PTR(error);
 	}
+	mapping_prepare(coprocessor->parent);
 	mutex_lock(&rproc->lock);
 	rproc_add_subdev(rproc, &coprocessor->subdev);
 	coprocessor->running = rproc->state == RPROC_RUNNING || rproc->state == RPROC_ATTACHED;

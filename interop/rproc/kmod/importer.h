@@ -107,6 +107,12 @@ bool import_unmap_all(struct coprocessor *coprocessor);
 int mapping_init(void);
 void mapping_exit(void);
 
+/*
+ * Segments may be as long as they are, unless its driver says otherwise. A core uses addresses, not descriptors with
+ * so many bits for a length, which the DMA API takes for granted of those that say nothing: 64 KiB.
+ */
+void mapping_prepare(struct device *device);
+
 /* COHERENT and IOMMU of a coprocessor, and the highest address that it has. */
 u32 mapping_flags(const struct coprocessor *coprocessor);
 u64 mapping_highest(const struct coprocessor *coprocessor);

@@ -36,6 +36,12 @@
  */
 static struct platform_device *plain;
 
+void mapping_prepare(struct device *device)
+{
+	if (device->dma_parms && !device->dma_parms->max_segment_size)
+		dma_set_max_seg_size(device, UINT_MAX);
+}
+
 int mapping_init(void)
 {
 	int error;
@@ -46,6 +52,8 @@ int mapping_init(void)
 	error = dma_set_mask_and_coherent(&plain->dev, DMA_BIT_MASK(64));
 	if (error)
 		platform_device_unregister(plain);
+	else
+		mapping_prepare(&plain->dev);
 	return error;
 }
 
