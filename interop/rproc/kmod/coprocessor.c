@@ -27,6 +27,7 @@ MODULE_PARM_DESC(
 	"addresses behind a coprocessor's IOMMU that its firmware keeps free: NAME:START+SIZE,...");
 
 static LIST_HEAD(coprocessors);
+static LIST_HEAD(lost); /* running, without a driver: what they use is listed, and never freed */
 static DEFINE_MUTEX(coprocessors_lock);
 
 u64 coprocessor_limit(void)
@@ -157,6 +158,9 @@ static void forget(struct coprocessor *coprocessor)
 		coprocessor_put(coprocessor);
 	} else {
 		/* Worse than to lose memory is to give it to somebody else. */
+		mutex_lock(&coprocessors_lock);
+		list_add_tail(&coprocessor->node, &lost);
+		mutex_unlock(&coprocessors_lock);
 		dev_err(&rproc->dev,
 			"its driver goes and leaves it running: what it uses is lost\n");
 	}
@@ -286,13 +290,17 @@ struct coprocessor *coprocessor_get(struct rproc *rproc)
 
 void coprocessor_each(void (*tell)(struct coprocessor *coprocessor, void *data), void *data)
 {
+	struct list_head *const lists[] = { &coprocessors, &lost };
 	struct coprocessor *coprocessor;
+	int i;
 
 	mutex_lock(&coprocessors_lock);
-	list_for_each_entry(coprocessor, &coprocessors, node) {
-		mutex_lock(&coprocessor->lock);
-		tell(coprocessor, data);
-		mutex_unlock(&coprocessor->lock);
+	for (i = 0; i < ARRAY_SIZE(lists); i++) {
+		list_for_each_entry(coprocessor, lists[i], node) {
+			mutex_lock(&coprocessor->lock);
+			tell(coprocessor, data);
+			mutex_unlock(&coprocessor->lock);
+		}
 	}
 	mutex_unlock(&coprocessors_lock);
 }

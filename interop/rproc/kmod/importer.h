@@ -76,7 +76,7 @@ struct coprocessor *coprocessor_find(const char *name);
 struct coprocessor *coprocessor_get(struct rproc *rproc);
 void coprocessor_put(struct coprocessor *coprocessor);
 
-/* With each of them in turn, for a listing. */
+/* With each of them in turn, those included that are lost, for a listing. */
 void coprocessor_each(void (*tell)(struct coprocessor *coprocessor, void *data), void *data);
 
 /* At the module's end, when there is neither file nor import. */

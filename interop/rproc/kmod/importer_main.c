@@ -184,6 +184,8 @@ static long release(struct opening *opening, void __user *user)
 			import = NULL; /* another's, who lives */
 		if (import && !may_say_unshared(import))
 			error = -EPERM;
+		else if (import && coprocessor->gone)
+			error = -ENODEV;
 	}
 	if (!import)
 		error = -ENOENT;
@@ -395,8 +397,10 @@ static void tell(struct coprocessor *coprocessor, void *data)
 
 	seq_printf(to, "%s: %s, run %llu, %llu bytes attached, %llu held\n",
 		   dev_name(&coprocessor->rproc->dev),
-		   coprocessor->running ? "running" : "not running", coprocessor->run,
-		   coprocessor->attached, coprocessor->held);
+		   coprocessor->gone      ? "lost"
+		   : coprocessor->running ? "running"
+					  : "not running",
+		   coprocessor->run, coprocessor->attached, coprocessor->held);
 	xa_for_each(&coprocessor->imports, id, import) {
 		if (!import->table)
 			continue;

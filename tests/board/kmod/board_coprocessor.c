@@ -28,6 +28,18 @@ static ulong reach = COPROCESSOR_OFFSET;
 module_param(reach, ulong, 0444);
 MODULE_PARM_DESC(reach, "bytes of memory, from its beginning, that the coprocessor reaches");
 
+static bool ranges = true;
+module_param(ranges, bool, 0444);
+MODULE_PARM_DESC(ranges, "the bus has dma-ranges; else only the table of carveouts has addresses");
+
+static bool booted;
+module_param(booted, bool, 0444);
+MODULE_PARM_DESC(booted, "somebody has started the core before: it waits, and is attached");
+
+static bool stuck;
+module_param(stuck, bool, 0600);
+MODULE_PARM_DESC(stuck, "the core can't be stopped");
+
 struct core {
 	struct rproc *rproc;
 	void *carveout;
@@ -95,7 +107,10 @@ static void doorbell_stop(struct rproc_subdev *subdev, bool crashed)
 {
 	struct core *core = container_of(subdev, struct core, doorbell);
 
-	kthread_stop(core->listener);
+	/* again, where the core couldn't be stopped the time before */
+	if (core->listener)
+		kthread_stop(core->listener);
+	core->listener = NULL;
 }
 
 static int add_carveout(struct core *core, const char *name, u32 offset, u32 size)
@@ -103,8 +118,9 @@ static int add_carveout(struct core *core, const char *name, u32 offset, u32 siz
 	u32 address = COPROCESSOR_BASE + COPROCESSOR_OFFSET + offset;
 	struct rproc_mem_entry *entry;
 
-	entry = rproc_mem_entry_init(core->rproc->dev.parent, core->carveout + offset, address,
-				     size, address, NULL, NULL, "%s", name);
+	entry = rproc_mem_entry_init(core->rproc->dev.parent, core->carveout + offset,
+				     ranges ? address : COPROCESSOR_BASE + offset, size, address,
+				     NULL, NULL, "%s", name);
 	if (!entry)
 		return -ENOMEM;
 	rproc_add_carveout(core->rproc, entry);
@@ -160,12 +176,30 @@ static int core_start(struct rproc *rproc)
 	return 0;
 }
 
+static int core_attach(struct rproc *rproc)
+{
+	struct core *core = rproc->priv;
+
+	rproc_add_subdev(rproc, &core->doorbell);
+	return 0;
+}
+
+static int core_detach(struct rproc *rproc)
+{
+	struct core *core = rproc->priv;
+
+	rproc_remove_subdev(rproc, &core->doorbell);
+	return 0;
+}
+
 /* The ROM takes the core back whatever the firmware does. */
 static int core_stop(struct rproc *rproc)
 {
 	struct core *core = rproc->priv;
 	int error;
 
+	if (READ_ONCE(stuck))
+		return -EBUSY;
 	control_write(core, COPROCESSOR_GO, 0);
 	error = wait_for(core, true);
 	if (!error)
@@ -185,6 +219,8 @@ static const struct rproc_ops core_operations = {
 	.prepare = core_prepare,
 	.start = core_start,
 	.stop = core_stop,
+	.attach = core_attach,
+	.detach = core_detach,
 	.kick = core_kick,
 };
 
@@ -193,14 +229,46 @@ static int state_addresses(struct device *device)
 {
 	struct bus_dma_region *map;
 
-	map = kcalloc(2, sizeof(*map), GFP_KERNEL);
-	if (!map)
-		return -ENOMEM;
-	map->dma_start = COPROCESSOR_OFFSET;
-	map->size = reach;
-	map->offset = (u64)0 - COPROCESSOR_OFFSET;
-	device->dma_range_map = map;
+	if (ranges) {
+		map = kcalloc(2, sizeof(*map), GFP_KERNEL);
+		if (!map)
+			return -ENOMEM;
+		map->dma_start = COPROCESSOR_OFFSET;
+		map->size = reach;
+		map->offset = (u64)0 - COPROCESSOR_OFFSET;
+		device->dma_range_map = map;
+	}
 	return dma_set_mask_and_coherent(device, DMA_BIT_MASK(32));
+}
+
+static void stop_booted(void *data)
+{
+	struct core *core = data;
+
+	if (!READ_ONCE(stuck)) {
+		control_write(core, COPROCESSOR_GO, 0);
+		wait_for(core, true);
+	}
+}
+
+/* What a boot loader may have done, if it hasn't: the core runs an instruction that jumps to itself. */
+static int boot(struct device *device, struct core *core)
+{
+	int error;
+
+	if (control_read(core, COPROCESSOR_MAGIC) != COPROCESSOR_ALIVE)
+		return -ENODEV;
+	if (control_read(core, COPROCESSOR_STATE) == COPROCESSOR_STOPPED) {
+		*(u32 *)(core->carveout + COPROCESSOR_FIRMWARE) = 0x0000006f;
+		control_write(core, COPROCESSOR_ENTRY,
+			      COPROCESSOR_BASE + COPROCESSOR_OFFSET + COPROCESSOR_FIRMWARE);
+		control_write(core, COPROCESSOR_GO, 1);
+		error = wait_for(core, false);
+		if (error)
+			return error;
+	}
+	core->rproc->state = RPROC_DETACHED;
+	return devm_add_action_or_reset(device, stop_booted, core);
 }
 
 static int core_probe(struct platform_device *device)
@@ -232,6 +300,11 @@ static int core_probe(struct platform_device *device)
 	if (IS_ERR(core->carveout))
 		return PTR_ERR(core->carveout);
 	core->control = core->carveout + COPROCESSOR_CONTROL;
+	if (booted) {
+		error = boot(&device->dev, core);
+		if (error)
+			return error;
+	}
 	return devm_rproc_add(&device->dev, rproc);
 }
 

@@ -136,8 +136,8 @@ struct shm_import_held {
  * Release an attachment. With UNSHARED its memory is free at once; without, it is held while the coprocessor
  * may use it.
  *
- * With UNSHARED also one that is held: EPERM unless the same user had attached it, or CAP_SYS_ADMIN. ENOENT:
- * there is none of this id.
+ * With UNSHARED also one that is held: EPERM unless the same user had attached it, or CAP_SYS_ADMIN; ENODEV where
+ * its driver went without stopping the core, so that nobody can tell any more. ENOENT: there is none of this id.
  */
 #define SHM_IMPORT_RELEASE _IOW('S', 0x63, struct shm_import_release)
 
