@@ -24,16 +24,20 @@ struct choice {
 	metal_shm_type type;
 	struct candidate candidates[MAX_CANDIDATES];
 	size_t count;
+	int shortage; /* of some source that would have done; 0: none */
 	size_t length;
 	char refusals[1500];
 };
 
-static void refuse(struct choice *choice, const char *source, const char *why)
+static void refuse(struct choice *choice, const char *source, int error)
 {
+	const char *why = metal_shm_last_error();
 	int n = snprintf(choice->refusals + choice->length,
 			 sizeof(choice->refusals) - choice->length, "refused %s: %s\n", source,
 			 why);
 
+	if (!choice->shortage && shm__is_shortage(error))
+		choice->shortage = error;
 	if (n > 0)
 		choice->length += (size_t)n;
 	if (choice->length >= sizeof(choice->refusals))
@@ -198,8 +202,8 @@ bool shm__choice_revoke(size_t size, const struct metal_shm_frame *frame,
 /* What could be otherwise next time is no verdict. */
 static bool passing(int error)
 {
-	return error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EINTR ||
-	       error == -EBUSY || error == -ETIMEDOUT || error == -EAGAIN;
+	return shm__is_shortage(error) || error == -EINTR || error == -EBUSY ||
+	       error == -ETIMEDOUT || error == -EAGAIN;
 }
 
 static int try_with(struct metal_generic_shm *shm, struct metal_device *dev)
@@ -273,7 +277,8 @@ static int no_source(const struct choice *choice)
 	for (char *at = text; *at; at++)
 		if (*at == '\n')
 			*at = at[1] ? ';' : '\0';
-	return shm__error(ENOTSUP, "no memory works with all devices: %s",
+	return shm__error(choice->shortage ? -choice->shortage : ENOTSUP,
+			  "no memory works with all devices: %s",
 			  choice->count ? text : "there is no source");
 }
 
@@ -297,13 +302,17 @@ int shm__choose(size_t size, const struct metal_shm_frame *frame, struct metal_d
 	for (size_t i = 0; i < choice->count && !error; i++) {
 		struct metal_device *src = choice->candidates[i].dev;
 		bool opened = !src;
+		int refusal = 0;
 
-		if (opened && metal_shm_device_open(choice->candidates[i].name, &src)) {
-			refuse(choice, choice->candidates[i].name, metal_shm_last_error());
+		if (opened)
+			refusal = metal_shm_device_open(choice->candidates[i].name, &src);
+		if (refusal) {
+			refuse(choice, choice->candidates[i].name, refusal);
 			continue;
 		}
-		if (try_source(choice, src)) {
-			refuse(choice, src->name, metal_shm_last_error());
+		refusal = try_source(choice, src);
+		if (refusal) {
+			refuse(choice, src->name, refusal);
 			if (opened)
 				metal_shm_device_close(src);
 			continue;

@@ -251,6 +251,7 @@ struct metal_generic_shm *shm__allocate(size_t size, struct metal_device *src, m
 struct metal_generic_shm *shm__allocate_more(size_t size, struct metal_device *src,
 					     metal_shm_type type);
 int shm__type_check(metal_shm_type type);
+bool shm__is_shortage(int error);
 
 /* give.c */
 int shm__hold_theirs(struct metal_generic_shm *view);

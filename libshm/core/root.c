@@ -228,6 +228,12 @@ void shm__root_put(struct shm__root *root)
 	destroy(root);
 }
 
+/* Of what may be there another time. */
+bool shm__is_shortage(int error)
+{
+	return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
+}
+
 /* Also of a source that the program has closed, as long as a memory of it is left. */
 struct metal_generic_shm *shm__allocate_more(size_t size, struct metal_device *src,
 					     metal_shm_type type)
@@ -252,7 +258,7 @@ struct metal_generic_shm *shm__allocate_more(size_t size, struct metal_device *s
 		error = shm__require(&promise, type, src->name, NULL);
 	if (!error)
 		error = src->ops->allocate(src, size, type, &memory);
-	if ((error == -ENOMEM || error == -EMFILE || error == -ENFILE) && shm__spares_drop(NULL))
+	if (shm__is_shortage(error) && shm__spares_drop(NULL))
 		error = src->ops->allocate(src, size, type, &memory);
 	if (error) {
 		shm__os_set_errno(-error);

@@ -90,30 +90,42 @@ int shm__check_copy(const struct metal_generic_shm *shm, const struct metal_devi
 }
 
 /* What the device takes of the memory it takes of another one of the same source, if that is like it. */
-static struct metal_generic_shm *allocate_alike(struct shm__root *root, size_t size,
-						metal_shm_type type)
+static int allocate_alike(struct shm__root *root, size_t size, metal_shm_type type,
+			  struct metal_generic_shm **ret_shm)
 {
 	struct metal_generic_shm *shm = shm__allocate_more(size, root->src, 0);
+	int error;
 
-	if (!shm || !shm__require(&shm->root->properties, type, root->src->name, NULL))
-		return shm;
-	metal_shm_free(shm, NULL);
-	return NULL;
+	if (!shm)
+		return -errno;
+	error = shm__require(&shm->root->properties, type, root->src->name, NULL);
+	if (error)
+		metal_shm_free(shm, NULL);
+	else
+		*ret_shm = shm;
+	return error;
 }
 
-static struct metal_generic_shm *allocate(struct shm__root *root, size_t size,
-					  struct metal_device *dev, metal_shm_type type)
+/* If only the memory's own source would do and has none left, that is why. */
+static int allocate(struct shm__root *root, size_t size, struct metal_device *dev,
+		    metal_shm_type type, struct metal_generic_shm **ret_shm)
 {
-	struct metal_generic_shm *shm = allocate_alike(root, size, type);
+	int error = allocate_alike(root, size, type, ret_shm);
 	struct metal_device *src;
-	char *why = NULL;
+	char *why = NULL, own[160];
+	bool would_do;
 
-	if (shm || shm__choose(size, NULL, &dev, 1, type, &src, &why))
-		return shm;
+	if (!error)
+		return 0;
+	snprintf(own, sizeof(own), "%s", metal_shm_last_error());
+	would_do = !shm__require(&root->properties, type, root->src->name, NULL);
+	if (shm__choose(size, NULL, &dev, 1, type, &src, &why))
+		return would_do && shm__is_shortage(error) ? shm__error(-error, "%s", own) : -errno;
 	shm__os_free(why);
-	shm = shm__allocate(size, src, type);
+	*ret_shm = shm__allocate(size, src, type);
+	error = *ret_shm ? 0 : -errno;
 	shm__device_unref(src);
-	return shm;
+	return error;
 }
 
 /* Another memory for a part, which is the view's also if that fails. With no lock but attach_lock. */
@@ -122,15 +134,15 @@ int shm__shadow_make(struct metal_generic_shm *view, struct metal_device *dev,
 {
 	metal_shm_type type = want->required;
 	struct shm__root *root = view->root, *copy;
-	int error;
+	int error = 0;
 
 	if (root->properties.dmabuf == METAL_SHM_YES)
 		type |= METAL_SHM_DMABUF;
 	view->shadow = shm__spare_take(view, type);
 	if (!view->shadow)
-		view->shadow = allocate(root, view->size, dev, type);
-	if (!view->shadow)
-		return shm__error(errno, "no memory to copy the part to: %s",
+		error = allocate(root, view->size, dev, type, &view->shadow);
+	if (error)
+		return shm__error(-error, "no memory to copy the part to: %s",
 				  metal_shm_last_error());
 	copy = view->shadow->root;
 	shm__mutex_lock(&copy->lock);

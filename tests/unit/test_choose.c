@@ -72,6 +72,23 @@ static void the_first_that_really_works_wins(void **state)
 	metal_shm_free(shm, NULL);
 }
 
+static void want_of_memory_is_not_want_of_a_source(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->scattered->fail_allocate = -EIO;
+	bench->contiguous->fail_allocate = -ENOMEM;
+	assert_null(metal_shm_allocate_for(5000, bench->devs, 4, 0));
+	assert_int_equal(errno, ENOMEM);
+	assert_string_equal(metal_shm_last_error(),
+			    "no memory works with all devices: refused scattered: told to fail;"
+			    "refused contiguous: told to fail");
+	bench->contiguous->fail_allocate = -EIO;
+	assert_null(metal_shm_allocate_for(5000, bench->devs, 4, 0));
+	assert_int_equal(errno, ENOTSUP);
+	bench->scattered->fail_allocate = bench->contiguous->fail_allocate = 0;
+}
+
 static void a_trial_is_remembered(void **state)
 {
 	struct bench *bench = *state;
@@ -225,6 +242,7 @@ int main(int argc, char **argv)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_devices_the_cheapest_source_serves),
 		CASE(the_first_that_really_works_wins),
+		CASE(want_of_memory_is_not_want_of_a_source),
 		CASE(a_trial_is_remembered),
 		CASE(a_buffer_that_is_refused_late_leads_to_the_next_source),
 		CASE(a_late_refusal_by_the_only_source_is_the_reason),

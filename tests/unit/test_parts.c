@@ -200,10 +200,38 @@ static void without_memory_for_a_shadow_nothing_is_attached(void **state)
 	b->source->fail_allocate = -ENOMEM;
 	b->dma->constraints.required = METAL_SHM_SECURE;
 	assert_null(metal_shm_attach(part, b->dma->dev));
+	assert_int_equal(errno, ENOTSUP);
 	assert_non_null(strstr(metal_shm_last_error(), "no memory to copy the part to"));
 	b->source->fail_allocate = 0;
 	b->dma->constraints.required = 0;
 	metal_shm_free(part, NULL);
+}
+
+/* Which no other source could give. */
+static void attach_that_lacks_memory_says_so(void **state)
+{
+	static const int shortages[] = { ENOMEM, EMFILE, ENFILE };
+	struct bench *b = *state;
+	struct metal_generic_shm *shm, *part;
+
+	b->source->properties.secure = METAL_SHM_YES;
+	shm = fake_buffer(b->source, SIZE);
+	part = metal_shm_sub(shm, 0, 100, 0);
+	b->dma->constraints.required = METAL_SHM_SECURE;
+	for (int i = 0; i < 3; i++) {
+		b->source->fail_allocate = -shortages[i];
+		assert_null(metal_shm_attach(part, b->dma->dev));
+		assert_int_equal(errno, shortages[i]);
+		assert_string_equal(metal_shm_last_error(),
+				    "no memory to copy the part to: told to fail");
+	}
+	b->source->fail_allocate = -EIO;
+	assert_null(metal_shm_attach(part, b->dma->dev));
+	assert_int_equal(errno, ENOTSUP);
+	b->source->fail_allocate = 0;
+	b->dma->constraints.required = 0;
+	metal_shm_free(part, NULL);
+	metal_shm_free(shm, NULL);
 }
 
 static void shadow_that_can_not_be_mapped_leaves_nothing(void **state)
@@ -336,6 +364,7 @@ int main(int argc, char **argv)
 		CASE(some_bytes_of_a_part_come_back_alone),
 		CASE(no_copy_means_no_attach),
 		CASE(without_memory_for_a_shadow_nothing_is_attached),
+		CASE(attach_that_lacks_memory_says_so),
 		CASE(shadow_that_can_not_be_mapped_leaves_nothing),
 		RANGED(ranged_sync_is_for_the_part_alone),
 		RANGED(part_that_shares_a_line_is_copied_though_ranges_can_be_synced),

@@ -169,7 +169,7 @@ struct metal_generic_shm *metal_shm_allocate(size_t size, struct metal_device *s
  * @param n         how many, 0 to 64
  * @param shm_type  METAL_SHM_* requirements beside the devices' own
  * @return as metal_shm_allocate(); ENOTSUP when no source serves all: the reason lists each source
- *         with what it failed
+ *         with what it failed; ENOMEM, EMFILE or ENFILE if one of them failed just that
  */
 struct metal_generic_shm *metal_shm_allocate_for(size_t size, struct metal_device *const devs[],
 						 size_t n, metal_shm_type shm_type);
