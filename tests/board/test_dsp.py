@@ -7,8 +7,10 @@ usage: test_dsp.py BUILD [--list]      BUILD is the build folder
 
 import collections
 import functools
+import glob
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,7 +44,8 @@ def load():
         file.write(os.environ['LIBSHM_BOARD_FIRMWARE'])
 
 
-def demo(*options):
+def demo(*options, meanwhile=None):
+    """Runs it; meanwhile(process) is called when it says for the first time how many frames are through."""
     with tempfile.TemporaryDirectory() as folder:
         def path(name):
             return os.path.join(folder, name)
@@ -54,14 +57,20 @@ def demo(*options):
             with open(name, encoding='utf-8') as file:
                 return json.load(file)
 
-        done = subprocess.run(
-            [os.path.join(sys.argv[1], 'tools/demo/shm-demo'), '--camera', nodes.camera(), '--display',
-             nodes.card(), '--size', f'{WIDTH}x{HEIGHT}', '--rate', '10', '--dsp', 'board', '--firmware',
-             'board-dsp.elf', '--output', path('demo.png'), '--json', path('figures'), '--trace',
-             path('trace'), *options],
-            check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors='replace')
-        return Run(done.returncode, done.stdout, read('figures', figures),
+        output = []
+        with subprocess.Popen(
+                [os.path.join(sys.argv[1], 'tools/demo/shm-demo'), '--camera', nodes.camera(), '--display',
+                 nodes.card(), '--size', f'{WIDTH}x{HEIGHT}', '--rate', '10', '--dsp', 'board', '--firmware',
+                 'board-dsp.elf', '--output', path('demo.png'), '--json', path('figures'), '--trace',
+                 path('trace'), *options],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                errors='replace') as process:
+            for line in process.stdout:
+                output.append(line)
+                if meanwhile and line.endswith(' frames\n'):
+                    meanwhile(process)
+                    meanwhile = None
+        return Run(process.returncode, ''.join(output), read('figures', figures),
                    read('trace', timeline.Timeline), read('demo.png', png.read))
 
 
@@ -192,6 +201,48 @@ def memory_in_one_place_is_as_good():
               found.figures['dsp']['pieces'] == 1 else [found.output])
 
 
+def attached():
+    """The DMA-BUFs of one frame's size by their inodes, with the devices at each."""
+    found, size = collections.defaultdict(set), (WIDTH * HEIGHT * 4 + 4095) // 4096 * 4096
+    with open('/sys/kernel/debug/dma_buf/bufinfo', encoding='utf-8') as file:
+        inode = None
+        for line in file:
+            words = line.split()
+            if len(words) >= 6 and words[0].isdigit() and words[5].isdigit():
+                inode = int(words[5]) if int(words[0]) == size else None
+            elif inode is not None and len(words) == 1:
+                found[inode].add(words[0])
+    return found
+
+
+def dsp_and_display_have_the_same_memory_until_a_signal():
+    seen = {}
+
+    def look(process):
+        seen.update(attached())
+        process.send_signal(signal.SIGINT)
+
+    found = demo('--frames', '0', '--check', meanwhile=look)
+    tap.check([found.output] if found.status else [])
+    dsp = found.figures['dsp']
+    both = [inode for inode, devices in seen.items() if len(devices) == 2]
+    # two more are written back into, by the display alone
+    tap.check([] if found.figures['camera']['inode'] in both and len(both) == len(seen) - 2 == 6
+              else [f'{seen}, {found.figures}'])
+    tap.check([] if dsp['given'] == dsp['done'] >= found.figures['frames'] > 5 else [str(dsp)])
+
+
+def a_dsp_that_stops_ends_the_demo():
+    def stop(_):
+        for path in glob.glob('/sys/class/remoteproc/*/state'):
+            with open(path, 'w', encoding='utf-8') as file:
+                file.write('stop')
+
+    found = demo('--frames', '0', meanwhile=stop)
+    tap.check([] if found.status == 3 and 'rproc:remoteproc0' in found.output and not found.picture
+              else [f'status {found.status}: {found.output}'])
+
+
 def fails(status, words, *options):
     found = demo('--frames', '5', *options)
     tap.check([] if found.status == status and words in found.output and not found.picture
@@ -236,6 +287,8 @@ CASES = (
     three_buffers_are_in_flight,
     the_picture_shows_what_the_dsp_did,
     memory_in_one_place_is_as_good,
+    dsp_and_display_have_the_same_memory_until_a_signal,
+    a_dsp_that_stops_ends_the_demo,
     a_dsp_that_did_nothing_is_found,
     a_dsp_that_signs_nothing_is_found,
     a_frame_that_is_shown_again_is_found,

@@ -379,13 +379,15 @@ static int check_dsp(struct pipeline *p)
 	struct demo_pixels shown;
 	int error = 0;
 
+	/* what the display shows it reads until it is given something else */
 	for (unsigned i = 0; i < p->jobs && !error; i++)
-		error = metal_shm_sync_for_cpu(p->job[i].out, METAL_SHM_DIR_DEV_RW);
+		error = metal_shm_sync_for_cpu_timeout(p->job[i].out, METAL_SHM_DIR_DEV_W,
+						       STALL_MS * INT64_C(1000000));
 	if (!error)
 		error = dsp_read(&p->dsp);
 	if (error || !p->last.out)
 		return error;
-	error = pixels_read(p->last.out, METAL_SHM_FOREVER, &shown);
+	error = pixels_read(p->last.out, 0, &shown);
 	if (error)
 		return error;
 	if (!verify_counters(&p->verify, &p->dsp.control, p->dsp.before + p->dsp.given) ||
