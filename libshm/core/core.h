@@ -117,6 +117,9 @@ struct metal_generic_shm {
 
 #define SHM__NEVER UINT64_MAX
 
+/* metal_shm_view: the memory is the device's, which writes it also where nobody here may. */
+#define SHM__VIEW_OWNER (1u << 31)
+
 RB_HEAD(shm__view_tree, metal_generic_shm);
 
 /* Some pages of a memory, exported by themselves. The counts are attach_lock's and the memory's lock's. */

@@ -223,6 +223,18 @@ static int wait_to_take(struct metal_generic_shm *shm, const struct metal_device
 	return shm__wait_long(shm->root, &turn, &deadline);
 }
 
+/* Nobody but whose it is. Under the memory's lock. */
+static int refuse_write(struct shm__root *root, const struct metal_generic_shm *shm,
+			const struct metal_device *dev)
+{
+	const struct metal_generic_shm *view = shm__view_find(root, shm->offset, shm->size, dev);
+
+	if (view && (view->view.flags & SHM__VIEW_OWNER))
+		return 0;
+	return shm__error(EACCES, "the memory was imported read-only; %s may not write it",
+			  dev->name);
+}
+
 SHM__FLAT int hand_over(struct metal_generic_shm *shm, struct metal_device *dev,
 			enum metal_shm_dir dir, int64_t timeout_ns, bool queued, const void *site)
 {
@@ -233,12 +245,11 @@ SHM__FLAT int hand_over(struct metal_generic_shm *shm, struct metal_device *dev,
 
 	if (!SHM__IS_DIR(dir))
 		return shm__error(EINVAL, "%d is not an enum metal_shm_dir", (int)dir);
-	if ((dir & METAL_SHM_DIR_DEV_W) && root->read_only)
-		return shm__error(EACCES, "the memory was imported read-only; %s may not write it",
-				  dev->name);
 	shm__cpu_release();
 	shm__mutex_lock(&root->lock);
-	if (shm__may_wait(root))
+	if ((dir & METAL_SHM_DIR_DEV_W) && root->read_only)
+		error = refuse_write(root, shm, dev);
+	if (!error && shm__may_wait(root))
 		error = wait_to_take(shm, dev, dir, timeout_ns);
 	view = shm__view_find(root, shm->offset, shm->size, dev);
 	if (!error && !view)

@@ -16,16 +16,16 @@ int shm__map_locked(struct shm__root *root, int prot)
 	const struct metal_shm_device_ops *ops = root->src->ops;
 	const struct metal_shm_range all = { 0, root->memory.size };
 	void *address;
-	int error, have = READ_WRITE;
+	int error, have = root->read_only ? METAL_SHM_READ : READ_WRITE;
 
 	if (root->address && (root->prot & prot) == prot)
 		return 0;
-	if (root->address)
+	if (root->address || (prot & ~have))
 		return shm__error(EACCES, "%s: the memory is read-only", root->src->name);
 	if (!ops->map)
 		return shm__error(ENOTSUP, "%s can't be mapped by the CPU", root->src->name);
 	error = ops->map(root->src, &root->memory, have, &address);
-	if (error == -EACCES && !(prot & METAL_SHM_WRITE)) {
+	if (error == -EACCES && have == READ_WRITE && !(prot & METAL_SHM_WRITE)) {
 		have = METAL_SHM_READ;
 		error = ops->map(root->src, &root->memory, have, &address);
 	}
@@ -155,6 +155,8 @@ int metal_shm_importer_map(const struct metal_shm_attachment *at, int prot, void
 	root = backing(at);
 	if (!root->src->ops->map)
 		return shm__error(ENOTSUP, "%s can't be mapped by the CPU", root->src->name);
+	if (root->read_only && (prot & METAL_SHM_WRITE))
+		return shm__error(EACCES, "%s: the memory is read-only", root->src->name);
 	error = root->src->ops->map(root->src, memory_of(at), prot, &address);
 	if (error)
 		return error;

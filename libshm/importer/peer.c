@@ -40,6 +40,7 @@ static int peer_attach(struct metal_device *dev, const struct metal_shm_attachme
 	if (!piece)
 		return shm__peer_share(peer, at, ret_view);
 	ret_view->data = piece;
+	ret_view->flags = SHM__VIEW_OWNER;
 	return 0;
 }
 

@@ -30,6 +30,7 @@ struct shm__peer_out {
 	struct shm__peer_lot *lots; /* what is attached */
 	struct shm__root *root;     /* the memory, which stays until UNSHARED came */
 	uint32_t id;                /* 0: not told yet */
+	uint16_t dir;               /* SHM__WIRE_*: the most that it may do */
 	bool gone;                  /* refused, or the other process ended it */
 	bool ending;                /* nothing is attached any more */
 	bool kept;                  /* who ends its works needs it until all are */

@@ -78,6 +78,7 @@ int shm__peer_share(struct shm__peer *peer, const struct metal_shm_attachment *a
 		shm__os_free(lot);
 		return shm__error(ENOMEM, "no memory for what %s is told of", peer->dev->name);
 	}
+	out->dir = root->read_only ? SHM__WIRE_READS : shm__channel_dir(root->memory.os_handle);
 	lot->kind = SHM__PEER_OUT;
 	lot->view = at->shm;
 	lot->offset = at->range.offset;
@@ -151,6 +152,9 @@ int shm__peer_give(struct shm__peer *peer, struct shm__peer_lot *lot, enum metal
 	shm__mutex_lock(&peer->lock);
 	if (lot->out->gone)
 		error = shm__error(ENODEV, "%s doesn't take the buffer, or takes it no more",
+				   peer->dev->name);
+	else if ((unsigned)dir & ~(unsigned)lot->out->dir)
+		error = shm__error(EACCES, "the memory is sealed: %s may only read it",
 				   peer->dev->name);
 	else if (has_any(lot->out, lot))
 		error = shm__error(EBUSY, "%s has these bytes already", peer->dev->name);

@@ -30,7 +30,7 @@ static enum shm__code share(struct shm__peer *peer, struct shm__peer_out *memory
 {
 	const struct shm__wire_share what = {
 		.size = memory->root->size,
-		.dir = SHM__WIRE_READS | SHM__WIRE_WRITES,
+		.dir = memory->dir,
 		.flags = SHM__SHARE_DESCRIPTOR,
 	};
 

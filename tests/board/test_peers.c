@@ -3,9 +3,14 @@
  * Another process works on the memory of real heaps, alone and in turns with a device that may see other
  * bytes than the CPU's cache.
  */
+#include <sys/ioctl.h>
+
+#include <linux/dma-heap.h>
+
 #include "fake.h"
 #include "importer_device.h"
 #include "peer_process.h"
+#include "peer_sealed.h"
 
 #define SIZE ((size_t)5 * 4096)
 
@@ -197,6 +202,30 @@ static void memory_of_a_process_that_was_killed_is_the_programs(void **state)
 	}
 }
 
+/* What the kernel that boards have makes of seals, and of a heap's descriptor. */
+static void memory_that_is_to_be_read_is_only_read(void **state)
+{
+	struct dma_heap_allocation_data request = { .len = SEALED_SIZE,
+						    .fd_flags = O_RDONLY | O_CLOEXEC };
+	struct process reader = peer_start("reader");
+	int heap = open("/dev/dma_heap/system", O_RDONLY | O_CLOEXEC);
+	struct metal_generic_shm *shm;
+
+	(void)state;
+	peer_reads_fd(&reader, reading_only(sealed_memfd(F_SEAL_SHRINK)));
+	peer_reads_fd(&reader, sealed_memfd(F_SEAL_SHRINK | F_SEAL_WRITE));
+	peer_reads_fd(&reader, sealed_memfd(F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE));
+	peer_reads_what_is_written(&reader);
+	assert_int_equal(ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &request), 0);
+	shm = metal_shm_import((int)request.fd, 0, 0);
+	assert_non_null(shm);
+	peer_reads(&reader, shm, 0);
+	metal_shm_free(shm, NULL);
+	close((int)request.fd);
+	close(heap);
+	peer_stop(&reader);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -204,6 +233,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(parts_go_without_the_bytes_beside_them),
 		cmocka_unit_test(slots_of_one_buffer_come_and_go_by_themselves),
 		cmocka_unit_test(a_device_and_a_process_work_in_turns),
+		cmocka_unit_test(memory_that_is_to_be_read_is_only_read),
 		cmocka_unit_test(memory_of_a_process_that_was_killed_is_the_programs),
 	};
 

@@ -6,7 +6,7 @@
  * worker     adds 1 to each byte of what it is given; does as it is told by messages: "fail" the next one,
  *            "keep" it, "exit" at once, "say" back what follows
  * camera     shares two buffers, fills and gives them in turns: byte i of frame n is i + n
- * reader     reads what it is given, and asserts that it is told to
+ * reader     adds up the bytes of what it is given, which it may not write, and says the sum
  */
 #include <errno.h>
 #include <stdio.h>
@@ -117,6 +117,29 @@ static void camera(void)
 	metal_shm_device_close(memfd);
 }
 
+static void reader(void)
+{
+	struct metal_shm_peer_event event = { .struct_size = sizeof(event) };
+	int error;
+
+	while (!(error = metal_shm_peer_next(peer, METAL_SHM_FOREVER, &event))) {
+		const unsigned char *bytes;
+		uint32_t sum = 0;
+
+		MUST(event.shm && event.dir == METAL_SHM_DIR_DEV_R);
+		MUST(!metal_shm_map(event.shm, METAL_SHM_WRITE) && errno == EACCES);
+		bytes = metal_shm_map(event.shm, METAL_SHM_READ);
+		MUST(bytes);
+		MUST(!metal_shm_sync_for_cpu_timeout(event.shm, METAL_SHM_DIR_DEV_RW, 0));
+		for (size_t i = 0; i < metal_shm_size(event.shm); i++)
+			sum += bytes[i];
+		MUST(!metal_shm_peer_say(peer, &sum, sizeof(sum)));
+		MUST(!metal_shm_sync_for_device(event.shm, peer, METAL_SHM_DIR_DEV_RW));
+		metal_shm_free(event.shm, NULL);
+	}
+	MUST(error == -ENODEV);
+}
+
 int main(int argc, char **argv)
 {
 	MUST(argc == 2);
@@ -125,6 +148,8 @@ int main(int argc, char **argv)
 		worker();
 	else if (!strcmp(argv[1], "camera"))
 		camera();
+	else if (!strcmp(argv[1], "reader"))
+		reader();
 	else
 		return 2;
 	metal_shm_device_close(peer);

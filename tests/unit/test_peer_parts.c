@@ -322,11 +322,16 @@ static void who_ends_a_share_gets_all_parts_first(void **state)
 	struct liar liar = liar_start();
 	int fd = liar_memory(SIZE, F_SEAL_SHRINK);
 	struct shm__record unshare = { .type = SHM__RECORD_UNSHARE, .unshare = { 1, 1 } };
-	struct metal_generic_shm *one, *two;
+	struct metal_generic_shm *one, *two, *all;
 
 	(void)state;
 	liar_say(&liar, liar_share_of(&liar, 1, 0, SIZE), &fd, 1);
+	/* nothing was given yet */
+	all = metal_shm_import(fd, 0, 0);
+	assert_false(has(all, 0));
 	one = take(&liar, 10, 10);
+	assert_false(has(all, 9));
+	metal_shm_free(all, NULL);
 	two = take(&liar, 20, 10);
 	liar_say(&liar, unshare, NULL, 0);
 	liar_hears_nothing(&liar);

@@ -36,7 +36,8 @@ int metal_shm_export(struct metal_generic_shm *shm, uint32_t flags);
  *
  * The same memory imported twice is one buffer: the same handle, one more reference. What a read-only
  * descriptor gave neither the CPU nor a device may write: some kernel drivers write through such a
- * descriptor (vivid does), so the library refuses to hand it over for writing.
+ * descriptor (vivid does), so the library refuses to hand it over for writing. A memfd sealed with F_SEAL_WRITE or
+ * F_SEAL_FUTURE_WRITE is the same.
  *
  * @param borrow_fd  a DMA-BUF or memfd; stays the caller's
  * @param offset     bytes from the memory's start
@@ -97,9 +98,10 @@ int metal_shm_import_fence(struct metal_generic_shm *shm, struct metal_device *d
  * @param borrow_socket  a connected SOCK_SEQPACKET socket of AF_UNIX that is not a peer's; stays the
  *                       caller's. Blocks as it is set to
  * @param shm            any handle of a DMA-BUF, or of a memfd sealed against shrinking; of a part its bytes
- *                       alone are named, though all of the memory's can be reached
- * @return 0; -EINVAL, -ENOTSOCK, -ENOTCONN not such a socket; -ENOTSUP the memory has no descriptor, is open
- *         for reading only, or may shrink; -EPIPE the other side is closed; -EAGAIN; or what the socket says
+ *                       alone are named, though all of the memory's can be reached. What may only be read here
+ *                       may only be read there
+ * @return 0; -EINVAL, -ENOTSOCK, -ENOTCONN not such a socket; -ENOTSUP the memory has no descriptor, or may
+ *         shrink; -EPIPE the other side is closed; -EAGAIN; or what the socket says
  */
 int metal_shm_send(int borrow_socket, struct metal_generic_shm *shm);
 
@@ -129,8 +131,12 @@ int metal_shm_receive(int borrow_socket, struct metal_generic_shm **ret_shm);
  * If the other process dies or closes its end, what it holds is the program's at once, and its next owner
  * gets -ENODEV, likewise whoever attaches or gives; the descriptor of metal_shm_device_poll_fd() is readable,
  * and metal_shm_device_dispatch() answers -ENODEV. Whatever it says is checked, and what it shares is judged
- * by its descriptor alone: memory that may shrink, that is open for reading only, or that this process has
- * from elsewhere is refused. It can hang on to bytes that it was given: waiting has timeouts.
+ * by its descriptor alone: memory that may shrink, or that this process has from elsewhere, is refused. It can hang
+ * on to bytes that it was given: waiting has timeouts.
+ *
+ * Memory whose descriptor is open for reading only, or that is sealed against writing, is shared to be read: it is
+ * given with METAL_SHM_DIR_DEV_R alone (else -EACCES), and over there it is mapped for reading and handed to nobody
+ * for writing. That keeps honest programs from mistakes; others open a memfd anew, which seals alone forbid.
  * The records on the socket: docs/coprocessor-protocol.md.
  *
  * @param take_socket  a connected SOCK_SEQPACKET socket of AF_UNIX; libshm's on success, the caller's

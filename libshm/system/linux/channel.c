@@ -128,8 +128,8 @@ int shm__channel_may_share(int fd, const char *name)
 
 	if (fd < 0)
 		return metal_shm_set_error(ENOTSUP, "%s memory has no descriptor to share", name);
-	if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR)
-		return metal_shm_set_error(ENOTSUP, "%s memory is not open for writing", name);
+	if ((fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
+		return metal_shm_set_error(ENOTSUP, "%s memory is open for writing only", name);
 	if (shm__fd_is_dmabuf(fd))
 		return 0;
 	seals = fcntl(fd, F_GET_SEALS);
@@ -137,6 +137,11 @@ int shm__channel_may_share(int fd, const char *name)
 		return metal_shm_set_error(ENOTSUP,
 					   "%s memory may shrink: F_SEAL_SHRINK is missing", name);
 	return 0;
+}
+
+uint16_t shm__channel_dir(int fd)
+{
+	return shm__fd_is_read_only(fd) ? SHM__WIRE_READS : SHM__WIRE_READS | SHM__WIRE_WRITES;
 }
 
 int shm__message_memory(const struct shm__message *message, const struct shm__wire_share *share,
@@ -153,5 +158,11 @@ int shm__message_memory(const struct shm__message *message, const struct shm__wi
 	error = shm__channel_may_share(message->fds[0], "the other process's");
 	if (error)
 		return error;
+	if (!(share->dir & SHM__WIRE_WRITES))
+		return shm__import_read_only(message->fds[0], share->offset, (size_t)share->size,
+					     src, ret_shm);
+	if (shm__fd_is_read_only(message->fds[0]))
+		return metal_shm_set_error(EACCES, "memory that can't be written is shared as such "
+						   "that can");
 	return shm__import(message->fds[0], share->offset, (size_t)share->size, src, ret_shm);
 }

@@ -39,4 +39,7 @@ int shm__message_memory(const struct shm__message *message, const struct shm__wi
 /* -ENOTSUP for what the other side would refuse: without a descriptor, or one whose size may change. */
 int shm__channel_may_share(int fd, const char *name);
 
+/* What a SHARE of it may allow at most: SHM__WIRE_*. */
+uint16_t shm__channel_dir(int fd);
+
 #endif

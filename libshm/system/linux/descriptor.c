@@ -67,27 +67,42 @@ static const struct metal_shm_device_ops foreign_ops = {
 	.sync_for_device = foreign_sync_for_device,
 };
 
+/* What a descriptor says of its memory. */
+struct found {
+	size_t size;
+	bool dmabuf, read_only;
+};
+
 /*
  * A memory is a DMA-BUF or a memfd: what else can be mapped is a file that may change under us. A file of
  * a tmpfs has seals too, but also a name, by which anybody may cut it short.
  */
-static int check_memory(int fd, size_t *ret_size, bool *ret_dmabuf)
+static int check_memory(int fd, struct found *ret)
 {
 	struct stat status;
 	off_t end;
 
 	if (fstat(fd, &status))
 		return shm__error(errno, "descriptor %d is closed", fd);
-	*ret_dmabuf = shm__fd_is_dmabuf(fd);
-	if (!*ret_dmabuf && (fcntl(fd, F_GET_SEALS) < 0 || status.st_nlink))
+	ret->dmabuf = shm__fd_is_dmabuf(fd);
+	if (!ret->dmabuf && (fcntl(fd, F_GET_SEALS) < 0 || status.st_nlink))
 		return shm__error(EINVAL, "descriptor %d is neither a DMA-BUF nor a memfd", fd);
 	if ((fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
 		return shm__error(EACCES, "descriptor %d is open for writing only", fd);
-	end = *ret_dmabuf ? lseek(fd, 0, SEEK_END) : status.st_size;
+	end = ret->dmabuf ? lseek(fd, 0, SEEK_END) : status.st_size;
 	if (end <= 0)
 		return shm__error(EINVAL, "descriptor %d has no bytes", fd);
-	*ret_size = (size_t)end;
+	ret->size = (size_t)end;
+	ret->read_only = shm__fd_is_read_only(fd);
 	return 0;
+}
+
+bool shm__fd_is_read_only(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS); /* which a DMA-BUF hasn't */
+
+	return (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY ||
+	       (seals >= 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)));
 }
 
 int shm__import_source(const char *name, struct metal_device **ret_src)
@@ -99,26 +114,26 @@ int shm__import_source(const char *name, struct metal_device **ret_src)
  * Nobody knows who wrote it last: others may have it mapped, and devices may have written. But whoever
  * stays around says it when bytes change hands, and then they are as a CPU left them.
  */
-static void note_origin(struct shm__root *root, int fd, bool devices_wrote)
+static void note_origin(struct shm__root *root, bool devices_wrote, bool read_only)
 {
 	shm__mutex_lock(&root->lock);
 	root->unusual |= SHM__SHARED;
-	root->read_only = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+	root->read_only = read_only;
 	if (devices_wrote)
 		shm__range_at(&root->ranges, 0)->flags |= SHM__DEV_DIRTY;
 	root->device_dirty = devices_wrote;
 	shm__mutex_unlock(&root->lock);
 }
 
-static int import_memory(int fd, size_t size, bool dmabuf, struct metal_device *src,
+static int import_memory(int fd, const struct found *found, struct metal_device *src,
 			 struct metal_generic_shm **ret_shm)
 {
 	static const char mark = 'd';
-	struct metal_shm_memory memory = { .size = size };
+	struct metal_shm_memory memory = { .size = found->size };
 	struct metal_device *dev = src;
 	int error = 0;
 
-	memory.data = dmabuf ? (void *)(uintptr_t)&mark : NULL;
+	memory.data = found->dmabuf ? (void *)(uintptr_t)&mark : NULL;
 	memory.os_handle = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (memory.os_handle < 0)
 		return shm__error(errno, "descriptor %d can't be duplicated", fd);
@@ -126,20 +141,33 @@ static int import_memory(int fd, size_t size, bool dmabuf, struct metal_device *
 		error = shm__import_source("import", &dev);
 	if (error)
 		goto close_fd;
-	error = shm__root_create(dev, &memory, size, ret_shm);
+	error = shm__root_create(dev, &memory, found->size, ret_shm);
 	if (!src)
 		metal_shm_device_close(dev);
 	if (error)
 		goto close_fd;
-	note_origin((*ret_shm)->root, fd, dmabuf && !src);
+	note_origin((*ret_shm)->root, found->dmabuf && !src, found->read_only);
 	return 0;
 close_fd:
 	close(memory.os_handle);
 	return error;
 }
 
+/* A memory that a source shares is its alone, and for one use. */
+static int check_known(const struct shm__root *root, const struct found *found,
+		       const struct metal_device *src)
+{
+	if (root->src != src)
+		return shm__error(EEXIST, "%s shares memory that %s gave", src->name,
+				  root->src->name);
+	if (root->read_only != found->read_only)
+		return shm__error(EEXIST, "%s shares memory for reading only and for writing",
+				  src->name);
+	return 0;
+}
+
 /* The buffer of a memory, known or new. */
-static int find_memory(int fd, size_t whole, bool dmabuf, struct metal_device *src,
+static int find_memory(int fd, const struct found *found, struct metal_device *src,
 		       struct metal_generic_shm **ret_shm)
 {
 	struct shm__identity identity = { 0 };
@@ -151,31 +179,32 @@ static int find_memory(int fd, size_t whole, bool dmabuf, struct metal_device *s
 	shm__mutex_lock(&import_lock);
 	shm = shm__root_find(&identity, NULL);
 	if (!shm)
-		error = errno == ENOENT ? import_memory(fd, whole, dmabuf, src, &shm) : -errno;
+		error = errno == ENOENT ? import_memory(fd, found, src, &shm) : -errno;
 	shm__mutex_unlock(&import_lock);
-	if (!error && src && shm->root->src != src) {
-		error = shm__error(EEXIST, "%s shares memory that %s gave", src->name,
-				   shm->root->src->name);
+	if (!shm)
+		return error ? error : -ENOMEM;
+	if (src)
+		error = check_known(shm->root, found, src);
+	if (error)
 		metal_shm_free(shm, NULL);
-	}
-	if (!error)
+	else
 		*ret_shm = shm;
 	return error;
 }
 
-int shm__import(int borrow_fd, uint64_t offset, size_t size, struct metal_device *src,
-		struct metal_generic_shm **ret_shm)
+static int import(int borrow_fd, uint64_t offset, size_t size, bool read_only,
+		  struct metal_device *src, struct metal_generic_shm **ret_shm)
 {
 	struct metal_generic_shm *shm, *part;
-	bool dmabuf = false;
-	size_t whole = 0;
-	int error = check_memory(borrow_fd, &whole, &dmabuf);
+	struct found found = { 0 };
+	int error = check_memory(borrow_fd, &found);
 
-	if (!error && (offset >= whole || size > whole - offset))
+	if (!error && (offset >= found.size || size > found.size - offset))
 		error = shm__error(ERANGE, "%zu bytes at %llu are outside the memory's %zu", size,
-				   (unsigned long long)offset, whole);
+				   (unsigned long long)offset, found.size);
+	found.read_only |= read_only;
 	if (!error)
-		error = find_memory(borrow_fd, whole, dmabuf, src, &shm);
+		error = find_memory(borrow_fd, &found, src, &shm);
 	if (error)
 		return error;
 	shm__count(shm->root, NULL, SHM__IMPORTS, 1);
@@ -192,6 +221,18 @@ int shm__import(int borrow_fd, uint64_t offset, size_t size, struct metal_device
 	if (part)
 		*ret_shm = part;
 	return error;
+}
+
+int shm__import(int borrow_fd, uint64_t offset, size_t size, struct metal_device *src,
+		struct metal_generic_shm **ret_shm)
+{
+	return import(borrow_fd, offset, size, false, src, ret_shm);
+}
+
+int shm__import_read_only(int borrow_fd, uint64_t offset, size_t size, struct metal_device *src,
+			  struct metal_generic_shm **ret_shm)
+{
+	return import(borrow_fd, offset, size, true, src, ret_shm);
 }
 
 struct metal_generic_shm *metal_shm_import(int borrow_fd, uint64_t offset, size_t size)

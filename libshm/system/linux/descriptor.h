@@ -3,6 +3,8 @@
 #ifndef SHM_LINUX_DESCRIPTOR_H
 #define SHM_LINUX_DESCRIPTOR_H
 
+#include <stdbool.h>
+
 #include <shm/device.h>
 
 /*
@@ -17,5 +19,12 @@ int shm__import_source(const char *name, struct metal_device **ret_src);
  */
 int shm__import(int borrow_fd, uint64_t offset, size_t size, struct metal_device *src,
 		struct metal_generic_shm **ret_shm);
+
+/* The same, of memory that nobody here is to write, whatever the descriptor allows. */
+int shm__import_read_only(int borrow_fd, uint64_t offset, size_t size, struct metal_device *src,
+			  struct metal_generic_shm **ret_shm);
+
+/* Open for reading only, or sealed against more mappings that write. */
+bool shm__fd_is_read_only(int fd);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Mapping and syncing a memory by its descriptor. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -71,7 +72,12 @@ int shm__fd_map(struct metal_device *dev, struct metal_shm_memory *memory, int p
 	int access =
 		(prot & METAL_SHM_READ ? PROT_READ : 0) | (prot & METAL_SHM_WRITE ? PROT_WRITE : 0);
 	void *address = mmap(NULL, memory->size, access, MAP_SHARED, memory->os_handle, 0);
-	int error = errno;
+	int error = errno, seals = fcntl(memory->os_handle, F_GET_SEALS);
+
+	/* Before 6.7 a seal against writing forbids this to readers too; what nobody writes is the same private. */
+	if (address == MAP_FAILED && error == EPERM && !(prot & METAL_SHM_WRITE) && seals >= 0 &&
+	    (seals & F_SEAL_WRITE))
+		address = mmap(NULL, memory->size, access, MAP_PRIVATE, memory->os_handle, 0);
 
 	if (address != MAP_FAILED) {
 		*ret_address = address;

@@ -23,7 +23,8 @@ int metal_shm_send(int borrow_socket, struct metal_generic_shm *shm)
 		.generation = 1,
 		.size = shm->size,
 		.offset = shm->offset,
-		.dir = SHM__WIRE_READS | SHM__WIRE_WRITES,
+		.dir = shm->root->read_only ? SHM__WIRE_READS
+					    : shm__channel_dir(shm->root->memory.os_handle),
 		.flags = SHM__SHARE_DESCRIPTOR,
 	};
 	size = shm__record_encode(&record, bytes);
