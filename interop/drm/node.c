@@ -3,42 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <shm/linux.h>
 
 /* Their planes are read, and dumb buffers filled, by the CPU through vmap (shadow planes). */
 static const char *const cpu_drivers[] = {
 	"ast",     "cirrus",    "gm12u320", "gud",       "hyperv_drm", "mgag200", "ofdrm",
 	"ssd130x", "simpledrm", "udl",      "vboxvideo", "vgem",       "vkms",
 };
-
-/* Only a group that may both read and write helps, and root's is no group to join. */
-static int no_permission(const char *path)
-{
-	const mode_t group_may = S_IRGRP | S_IWGRP;
-	struct group entry, *found = NULL;
-	char space[1024], group[32];
-	struct stat st;
-
-	if (stat(path, &st))
-		return metal_shm_set_error(EACCES, "%s: not permitted, its directory neither",
-					   path);
-	snprintf(group, sizeof(group), "%u", st.st_gid);
-	if (!getgrgid_r(st.st_gid, &entry, space, sizeof(space), &found) && found)
-		snprintf(group, sizeof(group), "%s", found->gr_name);
-	if ((st.st_mode & group_may) == group_may && st.st_gid)
-		return metal_shm_set_error(EACCES,
-					   "%s: not permitted; group %s is (usermod -a -G %s USER)",
-					   path, group, group);
-	return metal_shm_set_error(
-		EACCES,
-		"%s: not permitted; it is group %s's with mode %04o: a udev rule "
-		"with SUBSYSTEM==\"drm\", GROUP=\"video\", MODE=\"0660\" helps",
-		path, group, st.st_mode & 07777u);
-}
 
 int shm__drm_node_open(const char *path, int *ret_fd)
 {
@@ -47,7 +22,7 @@ int shm__drm_node_open(const char *path, int *ret_fd)
 	/* Nonblocking from the start: a FIFO's open would wait for a writer. */
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 && errno == EACCES)
-		return no_permission(path);
+		return metal_shm_not_permitted(path, "drm");
 	if (fd < 0 && (errno == EISDIR || errno == ENXIO || errno == ENOTDIR || errno == ETXTBSY))
 		return metal_shm_set_error(EINVAL, "%s is not a DRM node", path);
 	if (fd < 0)

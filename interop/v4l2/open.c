@@ -1,39 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The ways to open a V4L2 device, and what to tell those who may not. */
+/* The ways to open a V4L2 device. */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <shm/linux.h>
+
 #include "internal.h"
-
-static int not_permitted(const char *path, const struct stat *st)
-{
-	const mode_t group_may = S_IRGRP | S_IWGRP;
-	char user[32], group[32], space[1024];
-	struct group gr, *found = NULL;
-	struct passwd pw, *owner = NULL;
-
-	snprintf(user, sizeof(user), "%u", st->st_uid);
-	snprintf(group, sizeof(group), "%u", st->st_gid);
-	if (!getpwuid_r(st->st_uid, &pw, space, sizeof(space), &owner) && owner)
-		snprintf(user, sizeof(user), "%s", owner->pw_name);
-	if (!getgrgid_r(st->st_gid, &gr, space, sizeof(space), &found) && found)
-		snprintf(group, sizeof(group), "%s", found->gr_name);
-	if ((st->st_mode & group_may) == group_may && st->st_gid)
-		return metal_shm_set_error(EACCES,
-					   "%s: not permitted: it is %s:%s with mode %04o; join "
-					   "group %s",
-					   path, user, group, st->st_mode & 07777u, group);
-	return metal_shm_set_error(EACCES,
-				   "%s: not permitted: it is %s:%s with mode %04o; a udev rule "
-				   "with GROUP=\"video\", MODE=\"0660\" helps",
-				   path, user, group, st->st_mode & 07777u);
-}
 
 /* Looks before it opens: to open some devices has effects. */
 static int open_node(const char *path)
@@ -51,7 +27,7 @@ static int open_node(const char *path)
 	if (fd >= 0)
 		return fd;
 	if (errno == EACCES || errno == EPERM)
-		return not_permitted(path, &st);
+		return metal_shm_not_permitted(path, "video4linux");
 	error = errno == ENXIO ? ENODEV : errno;
 	return metal_shm_set_error(error, "%s: %s", path, strerror(errno));
 }

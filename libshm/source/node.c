@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <shm/device.h>
+#include <shm/linux.h>
 
 #include "node.h"
 
@@ -23,12 +24,16 @@ static const char *group_name(gid_t gid, char *text, size_t size)
 	return text;
 }
 
-static int refuse(const char *path, const char *subsystem)
+/* Only a group that may both read and write helps, and root's is no group to join. */
+int metal_shm_not_permitted(const char *path, const char *subsystem)
 {
 	const mode_t group_may = S_IRGRP | S_IWGRP;
+	const char *last;
 	char group[64];
 	struct stat st;
 
+	if (!path || !subsystem)
+		return metal_shm_set_error(EINVAL, "metal_shm_not_permitted: NULL");
 	if (stat(path, &st) < 0)
 		return metal_shm_set_error(EACCES, "%s: not permitted, its directory neither",
 					   path);
@@ -37,12 +42,13 @@ static int refuse(const char *path, const char *subsystem)
 		return metal_shm_set_error(EACCES,
 					   "%s belongs to group %s, mode %04o: join the group %s",
 					   path, group, st.st_mode & 07777, group);
+	last = strrchr(path, '/');
 	return metal_shm_set_error(EACCES,
 				   "%s belongs to group %s, mode %04o: a udev rule would help: "
 				   "SUBSYSTEM==\"%s\", KERNEL==\"%s\", GROUP=\"video\", "
 				   "MODE=\"0660\"",
 				   path, group, st.st_mode & 07777, subsystem,
-				   strrchr(path, '/') + 1);
+				   last ? last + 1 : path);
 }
 
 int shm__node_open(const char *path, const char *subsystem)
@@ -56,7 +62,7 @@ int shm__node_open(const char *path, const char *subsystem)
 		if (error == ENOENT)
 			return -ENOENT;
 		if (error == EACCES)
-			return refuse(path, subsystem);
+			return metal_shm_not_permitted(path, subsystem);
 		/* Containers refuse devices so, whatever the node's mode. */
 		if (error == EPERM)
 			return metal_shm_set_error(

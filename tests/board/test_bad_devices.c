@@ -84,9 +84,9 @@ static void program_without_privileges_is_told_which_group_or_rule_helps(void **
 	(void)state;
 	snprintf(camera_name, sizeof(camera_name), "v4l2:%s", camera);
 	snprintf(card_name, sizeof(card_name), "drm:%s", card);
-	refuse_nobody(camera_name, camera, VIDEO, 0660, "join group video");
+	refuse_nobody(camera_name, camera, VIDEO, 0660, "join the group video");
 	refuse_nobody(camera_name, camera, 0, 0600, "a udev rule");
-	refuse_nobody(card_name, card, VIDEO, 0660, "group video is");
+	refuse_nobody(card_name, card, VIDEO, 0660, "join the group video");
 	refuse_nobody(card_name, card, 0, 0600, "a udev rule");
 	refuse_nobody("heap:system", "/dev/dma_heap/system", VIDEO, 0660, "join the group video");
 	refuse_nobody("udmabuf", "/dev/udmabuf", 0, 0600, "a udev rule");

@@ -101,14 +101,14 @@ static void refuse_nobody(gid_t group, mode_t mode, const char *word)
 static void path_without_permission_names_the_group(void **state)
 {
 	(void)state;
-	refuse_nobody(4242, 0660, "group 4242 is (usermod -a -G 4242 USER)");
+	refuse_nobody(4242, 0660, "join the group 4242");
 }
 
 static void path_that_no_group_may_use_asks_for_a_rule(void **state)
 {
 	(void)state;
 	refuse_nobody(0, 0600, "a udev rule");
-	refuse_nobody(4242, 0640, "group 4242's with mode 0640: a udev rule");
+	refuse_nobody(4242, 0640, "belongs to group 4242, mode 0640: a udev rule");
 }
 
 static void wrong_options_are_einval(void **state)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -308,6 +309,30 @@ static void anon_refuses_what_it_is_not(void **state)
 	refuse_open("anon:x", EINVAL, "'x'");
 }
 
+static void who_may_not_open_a_node_is_told_what_helps(void **state)
+{
+	char path[] = "/tmp/libshm-node-XXXXXX";
+	int fd = mkstemp(path), here = open(".", O_PATH | O_CLOEXEC);
+
+	(void)state;
+	assert_true(fd >= 0 && here >= 0);
+	assert_int_equal(fchmod(fd, 0640), 0);
+	assert_int_equal(chdir("/tmp"), 0);
+	/* as a program may name it that is there */
+	assert_int_equal(metal_shm_not_permitted(path + strlen("/tmp/"), "drm"), -EACCES);
+	assert_non_null(strstr(metal_shm_last_error(), "mode 0640: a udev rule would help: "
+						       "SUBSYSTEM==\"drm\", "
+						       "KERNEL==\"libshm-node-"));
+	assert_int_equal(fchdir(here), 0);
+	close(here);
+	close(fd);
+	unlink(path);
+	assert_int_equal(metal_shm_not_permitted(path, "drm"), -EACCES);
+	assert_non_null(strstr(metal_shm_last_error(), "its directory neither"));
+	assert_int_equal(metal_shm_not_permitted(NULL, "drm"), -EINVAL);
+	assert_int_equal(metal_shm_not_permitted(path, NULL), -EINVAL);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -328,6 +353,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(missing_udmabuf_names_its_module),
 		cmocka_unit_test(anon_memory_is_the_programs_own_pages),
 		cmocka_unit_test(anon_refuses_what_it_is_not),
+		cmocka_unit_test(who_may_not_open_a_node_is_told_what_helps),
 	};
 
 	return shm_test_main(argc, argv, tests, SHM_TEST_COUNT(tests));

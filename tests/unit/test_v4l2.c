@@ -141,7 +141,7 @@ static void a_node_of_others_names_its_group(void **state)
 	assert_int_equal(seteuid(0), 0);
 	unlink(path);
 	refused(error, EACCES, "0660");
-	assert_reason("join group");
+	assert_reason("join the group");
 }
 
 static void null_arguments_are_refused(void **state)

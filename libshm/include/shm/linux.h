@@ -228,6 +228,18 @@ int metal_shm_peer_fail(struct metal_generic_shm *shm, struct metal_device *dev)
  */
 int metal_shm_device_poll_fd(struct metal_device *dev);
 
+/**
+ * Say who may open a device's node, and what helps who may not.
+ *
+ * For adapters, when the system refused it: the reason names the group to join, or the udev rule that would
+ * make one. Any thread may call it, with any locks of its own.
+ *
+ * @param path       the node that was to be opened
+ * @param subsystem  udev's word for its kind, as in "dma_heap"
+ * @return -EACCES, with the reason; -EINVAL NULL
+ */
+int metal_shm_not_permitted(const char *path, const char *subsystem);
+
 struct metal_shm_attachment;
 
 /** Where bytes lie in physical memory, in their order. */
