@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Another process as a device. peer.c is the device, peer_out.c what is shared with it, peer_in.c what it shares,
- * peer_say.c what goes out, peer_hear.c what comes in, peer_next.c what the program asks for.
+ * peer_request.c what either asks of the other, peer_say.c what goes out, peer_hear.c what comes in, peer_next.c what the program asks for.
  *
  * Two locks. `hearing` is held by the one thread that reads the socket, and while it tells the core of what
  * came; others that want to read leave it to that thread. `lock` guards all else and is never held while the
@@ -33,7 +33,10 @@ struct shm__peer_out {
 	uint16_t dir;               /* SHM__WIRE_*: the most that it may do */
 	bool gone;                  /* refused, or the other process ended it */
 	bool ending;                /* nothing is attached any more */
-	bool kept;                  /* who ends its works needs it until all are */
+	uint32_t tag;               /* of the REQUEST that it answers, or 0 */
+	struct metal_generic_shm *grant,
+		*grant_view; /* that are the other process's to end, or NULL */
+	bool kept;           /* who ends its works needs it until all are */
 };
 
 /* A view of memory of ours. */
@@ -53,7 +56,9 @@ struct shm__peer_in {
 	struct metal_generic_shm *shm; /* all of it; a reference */
 	uint64_t size;
 	uint32_t id;
+	uint32_t tag;   /* of the REQUEST that it answers, until it is given */
 	unsigned count; /* of pieces */
+	bool left;      /* the program is through with it */
 	bool ending;    /* UNSHARE came */
 };
 
@@ -75,6 +80,14 @@ struct shm__peer_piece {
 
 #define SHM__PEER_PIECES 256u /* beyond that neighbours are made one */
 
+/* A thread that asked for memory and waits for the answer; lives on its stack. */
+struct shm__peer_asked {
+	struct shm__peer_asked *next;
+	struct metal_generic_shm *shm; /* with a reference: the answer */
+	uint32_t tag;                  /* 0: not asked yet */
+	int error;                     /* or why there is none */
+};
+
 /* For the program, in the order in which it came. */
 struct shm__peer_item {
 	struct metal_generic_shm *shm; /* given, with a reference; NULL: a message */
@@ -90,11 +103,13 @@ struct shm__peer_item {
 struct shm__peer_wish {
 	struct shm__peer_wish *next;
 	uint16_t type;
-	struct shm__peer_out *out; /* SHARE */
+	struct shm__peer_out *out; /* SHARE, RECALL */
+	struct shm__peer_asked *asked;
 	struct shm__peer_lot *lot; /* GIVE */
-	uint32_t id;               /* UNSHARE, RETURN, UNSHARED */
-	uint64_t offset, size;     /* RETURN */
+	uint32_t id;               /* UNSHARE, RETURN, UNSHARED; REFUSE: the tag */
+	uint64_t offset, size;     /* RETURN, RECALL; REQUEST: size */
 	enum metal_shm_dir dir;
+	metal_shm_type memory; /* REQUEST */
 	enum shm__code code;
 	uint32_t length; /* USER */
 	uint8_t data[];
@@ -124,9 +139,17 @@ struct shm__peer {
 	struct shm__peer_item items[SHM__PEER_ITEMS];
 	unsigned items_first, items_count;
 	struct shm__waiter *waiters;
-	atomic_bool over;  /* the program closed it */
-	atomic_uint needs; /* METAL_SHM_* of its memory, as the program says */
-	int dead;          /* -errno, why nothing goes any more; 0 */
+	struct shm__peer_asked *asked;
+	uint32_t answering; /* the tag of what the thread that hears attaches, or 0 */
+	int (*grant)(void *user, uint64_t size, metal_shm_type type,
+		     struct metal_generic_shm **ret);
+	void *grant_user;
+	void (*recalled)(void *user, struct metal_generic_shm *shm);
+	void *recalled_user;
+	atomic_bool leaving; /* something is to be left: see left */
+	atomic_bool over;    /* the program closed it */
+	atomic_uint needs;   /* METAL_SHM_* of its memory, as the program says */
+	int dead;            /* -errno, why nothing goes any more; 0 */
 };
 
 extern const struct metal_shm_device_ops shm__peer_ops;
@@ -171,8 +194,27 @@ int shm__peer_give_back(struct shm__peer *peer, struct shm__peer_piece *piece,
 			enum metal_shm_dir dir);
 /* UNSHARE came. */
 void shm__peer_ends_in(struct shm__peer *peer, struct shm__peer_in *in);
+/* What the program is through with. */
+void shm__peer_leave_left(struct shm__peer *peer);
+/* The handles of what the program has among these bytes, each with a reference; how many. */
+unsigned shm__peer_recalled(const struct shm__event *event,
+			    struct metal_generic_shm *ret_shm[SHM__PEER_GIVES]);
 /* The process has ended. */
 void shm__peer_end_ins(struct shm__peer *peer);
+
+/* peer_request.c, under lock, which those that ask the program let go of */
+void shm__peer_requested(struct shm__peer *peer, const struct shm__wire_request *request);
+void shm__peer_ask_back(struct shm__peer *peer, const struct shm__event *event);
+/* Memory that was asked for came, with a reference; false: nobody waits for it. */
+bool shm__peer_answered(struct shm__peer *peer, uint32_t tag, struct metal_generic_shm *shm);
+void shm__peer_refused(struct shm__peer *peer, uint32_t tag, enum shm__code code);
+
+/* peer_next.c */
+/* Hear until look, which is called under lock, says something else than -EAGAIN; that, or -ETIMEDOUT, -EMFILE. */
+int shm__peer_wait(struct shm__peer *peer, int64_t timeout_ns,
+		   int (*look)(struct shm__peer *peer, void *user), void *user);
+/* NULL: not an open peer. */
+struct shm__peer *shm__open_peer_of(struct metal_device *dev);
 
 /* peer_hear.c */
 /* Read until something came that the program may wait for; what nobody else does. */

@@ -93,6 +93,13 @@ static bool take_given(struct shm__peer *peer, const struct shm__event *event)
 		reject(peer, event, code);
 		return false;
 	}
+	if (piece->in->tag) {
+		uint32_t tag = piece->in->tag;
+
+		piece->in->tag = 0;
+		if (shm__peer_answered(peer, tag, shm))
+			return true;
+	}
 	/* unless the program knew the buffer and was faster */
 	if (piece->ours) {
 		item = new_item(peer);
@@ -129,9 +136,11 @@ static bool take_event(struct shm__peer *peer, const struct shm__message *messag
 		peer->met = true;
 		return false;
 	case SHM__EVENT_SHARED:
-		if (shm__peer_arrive(peer, message, event))
-			reject(peer, event, SHM__CODE_MEMORY);
-		return false;
+		if (!shm__peer_arrive(peer, message, event))
+			return false;
+		reject(peer, event, SHM__CODE_MEMORY);
+		shm__peer_refused(peer, event->record.share.tag, SHM__CODE_MEMORY);
+		return true;
 	case SHM__EVENT_GIVEN:
 		return take_given(peer, event);
 	case SHM__EVENT_RETURNED:
@@ -144,14 +153,16 @@ static bool take_event(struct shm__peer *peer, const struct shm__message *messag
 		return shm__peer_unshared(peer, event);
 	case SHM__EVENT_USER:
 		return take_message(peer, &event->record.user);
-	case SHM__EVENT_REQUESTED: {
-		struct shm__out out;
-
-		shm__session_refuse(&peer->session, event->record.request.tag, SHM__CODE_REFUSED,
-				    &out);
-		shm__peer_answer(peer, &out);
+	case SHM__EVENT_REQUESTED:
+		shm__peer_requested(peer, &event->record.request);
 		return false;
-	}
+	case SHM__EVENT_REFUSED:
+		shm__peer_refused(peer, event->record.refuse.tag,
+				  (enum shm__code)event->record.refuse.code);
+		return true;
+	case SHM__EVENT_RECALLED:
+		shm__peer_ask_back(peer, event);
+		return false;
 	case SHM__EVENT_NO_VERSION:
 		die(peer, -EPROTONOSUPPORT);
 		return false;
@@ -191,6 +202,8 @@ static int hear(struct shm__peer *peer)
 		shm__mutex_lock(&peer->lock);
 		if (atomic_load(&peer->over))
 			die(peer, -ENODEV);
+		if (atomic_exchange(&peer->leaving, false))
+			shm__peer_leave_left(peer);
 		if (!peer->dead)
 			shm__peer_flush(peer);
 		tell_failed(peer);
@@ -223,7 +236,7 @@ int shm__peer_hear(struct shm__peer *peer)
 			return 0;
 		error = hear(peer);
 		shm__mutex_unlock(&peer->hearing);
-	} while (!error && atomic_load(&peer->over));
+	} while (!error && (atomic_load(&peer->over) || atomic_load(&peer->leaving)));
 	return error;
 }
 

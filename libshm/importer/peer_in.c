@@ -313,6 +313,46 @@ static void leave(struct shm__peer *peer, struct shm__peer_in *in)
 	end_in(peer, in);
 }
 
+/* What nobody was told of yet isn't told. Under lock, which it lets go of. */
+static void forget_told(struct shm__peer *peer, struct shm__peer_in *in)
+{
+	for (struct shm__peer_piece *piece = in->pieces; piece; piece = piece->next) {
+		struct metal_generic_shm *told = shm__peer_unready(peer, piece);
+
+		shm__mutex_unlock(&peer->lock);
+		metal_shm_free(told, NULL);
+		shm__mutex_lock(&peer->lock);
+	}
+}
+
+void shm__peer_leave_left(struct shm__peer *peer)
+{
+	struct shm__peer_in *in;
+
+	do {
+		for (in = peer->ins; in && !in->left; in = in->next)
+			;
+		if (in) {
+			forget_told(peer, in);
+			leave(peer, in);
+		}
+	} while (in);
+}
+
+unsigned shm__peer_recalled(const struct shm__event *event,
+			    struct metal_generic_shm *ret_shm[SHM__PEER_GIVES])
+{
+	const struct shm__wire_range *range = &event->record.range;
+	const struct shm__peer_in *in = event->share->user;
+	unsigned count = 0;
+
+	for (struct shm__peer_piece *piece = in->pieces; piece; piece = piece->next)
+		if (piece->ours && overlaps(piece, range->offset, range->length) &&
+		    count < SHM__PEER_GIVES)
+			ret_shm[count++] = metal_shm_ref(piece->shm);
+	return count;
+}
+
 void shm__peer_ends_in(struct shm__peer *peer, struct shm__peer_in *in)
 {
 	in->ending = true;
@@ -387,6 +427,7 @@ static int arrive(struct shm__peer *peer, const struct shm__message *message,
 		return shm__error(ENOMEM, "no memory for what %s shares", peer->dev->name);
 	in->id = what->id;
 	in->size = what->size;
+	in->tag = what->tag;
 	error = shm__message_memory(message, what, peer->source, &in->shm);
 	if (error)
 		goto free_in;

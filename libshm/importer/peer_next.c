@@ -4,7 +4,7 @@
 
 #include "peer.h"
 
-static struct shm__peer *open_peer_of(struct metal_device *dev)
+struct shm__peer *shm__open_peer_of(struct metal_device *dev)
 {
 	return shm__device_check(dev) ? NULL : metal_shm_device_data(dev, &shm__peer_ops);
 }
@@ -33,24 +33,35 @@ static bool take_item(struct shm__peer *peer, struct metal_shm_peer_event *ret)
 	return true;
 }
 
-/* 0 with an item in ret; -EAGAIN nothing there yet; or why nothing comes any more. */
-static int look(struct shm__peer *peer, struct metal_shm_peer_event *ret)
+/* 0 with an item in ret; -EAGAIN nothing there yet; or why nothing comes any more. Under lock. */
+static int look_for_item(struct shm__peer *peer, void *ret)
 {
-	int error = 0;
+	if (take_item(peer, ret))
+		return 0;
+	return peer->dead ? peer->dead : -EAGAIN;
+}
+
+static int look_once(struct shm__peer *peer, int (*look)(struct shm__peer *peer, void *user),
+		     void *user)
+{
+	int error;
 
 	shm__mutex_lock(&peer->lock);
-	if (!take_item(peer, ret))
-		error = peer->dead ? peer->dead : -EAGAIN;
+	error = look(peer, user);
 	shm__mutex_unlock(&peer->lock);
 	return error;
 }
 
-static int wait_for_item(struct shm__peer *peer, struct shm__deadline *deadline,
-			 struct metal_shm_peer_event *ret)
+int shm__peer_wait(struct shm__peer *peer, int64_t timeout_ns,
+		   int (*look)(struct shm__peer *peer, void *user), void *user)
 {
-	struct shm__waiter waiter = { .wake = shm__os_thread_wake() };
-	int error, late = 0;
+	struct shm__deadline deadline = { .timeout_ns = timeout_ns };
+	int error = look_once(peer, look, user), late = 0;
+	struct shm__waiter waiter;
 
+	if (error != -EAGAIN)
+		return error;
+	waiter.wake = shm__os_thread_wake();
 	if (!waiter.wake)
 		return shm__error(EMFILE, "no descriptor left to wait with");
 	shm__mutex_lock(&peer->lock);
@@ -58,8 +69,8 @@ static int wait_for_item(struct shm__peer *peer, struct shm__deadline *deadline,
 	peer->waiters = &waiter;
 	shm__mutex_unlock(&peer->lock);
 	/* another thread may have heard before it knew that this one waits */
-	while ((error = look(peer, ret)) == -EAGAIN && !late) {
-		late = shm__sleep(NULL, 0, waiter.wake, peer->fd, deadline);
+	while ((error = look_once(peer, look, user)) == -EAGAIN && !late) {
+		late = shm__sleep(NULL, 0, waiter.wake, peer->fd, &deadline);
 		shm__peer_hear(peer); /* its errors stay in the peer */
 	}
 	shm__mutex_lock(&peer->lock);
@@ -71,8 +82,7 @@ static int wait_for_item(struct shm__peer *peer, struct shm__deadline *deadline,
 int metal_shm_peer_next(struct metal_device *dev, int64_t timeout_ns,
 			struct metal_shm_peer_event *ret_event)
 {
-	struct shm__deadline deadline = { .timeout_ns = timeout_ns };
-	struct shm__peer *peer = open_peer_of(dev);
+	struct shm__peer *peer = shm__open_peer_of(dev);
 	int error;
 
 	if (!peer)
@@ -80,9 +90,7 @@ int metal_shm_peer_next(struct metal_device *dev, int64_t timeout_ns,
 	if (!ret_event || ret_event->struct_size < offsetof(struct metal_shm_peer_event, data))
 		return shm__error(EINVAL, "metal_shm_peer_next: struct_size is not set");
 	shm__device_ref(dev);
-	error = look(peer, ret_event);
-	if (error == -EAGAIN)
-		error = wait_for_item(peer, &deadline, ret_event);
+	error = shm__peer_wait(peer, timeout_ns, look_for_item, ret_event);
 	shm__device_unref(dev);
 	if (error == -ETIMEDOUT)
 		return shm__error(ETIMEDOUT, "%s gave nothing", dev->name);
@@ -93,7 +101,7 @@ int metal_shm_peer_next(struct metal_device *dev, int64_t timeout_ns,
 
 int metal_shm_peer_needs(struct metal_device *dev, metal_shm_type type)
 {
-	struct shm__peer *peer = open_peer_of(dev);
+	struct shm__peer *peer = shm__open_peer_of(dev);
 	int error = peer ? shm__type_check(type) : -errno;
 
 	if (!error)
@@ -104,7 +112,7 @@ int metal_shm_peer_needs(struct metal_device *dev, metal_shm_type type)
 int metal_shm_peer_say(struct metal_device *dev, const void *data, size_t size)
 {
 	const struct shm__peer_wish wish = { .type = SHM__RECORD_USER, .length = (uint32_t)size };
-	struct shm__peer *peer = open_peer_of(dev);
+	struct shm__peer *peer = shm__open_peer_of(dev);
 	int error;
 
 	if (!peer)
@@ -119,7 +127,7 @@ int metal_shm_peer_say(struct metal_device *dev, const void *data, size_t size)
 
 int metal_shm_peer_fail(struct metal_generic_shm *shm, struct metal_device *dev)
 {
-	struct shm__peer *peer = open_peer_of(dev);
+	struct shm__peer *peer = shm__open_peer_of(dev);
 	struct shm__peer_piece *piece;
 
 	if (!peer)

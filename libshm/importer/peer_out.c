@@ -40,6 +40,10 @@ static int share(struct shm__peer *peer, struct shm__peer_lot *lot, struct shm__
 	out = find_out(peer, root);
 	if (!out) {
 		out = fresh;
+		if (peer->answering && shm__os_is_thread(peer->hearer)) {
+			out->tag = peer->answering;
+			peer->answering = 0;
+		}
 		error = tell(peer, out);
 	} else if (peer->dead) {
 		error = shm__error(-peer->dead, "%s has ended", peer->dev->name);
@@ -198,6 +202,18 @@ void shm__peer_returned(struct shm__peer *peer, const struct shm__event *event)
 		shm__peer_done(peer, lot, event->code ? -EIO : 0);
 }
 
+/* Memory that was asked for, and is used no more. Under lock, which it lets go of. */
+static void end_grant(struct shm__peer *peer, struct shm__peer_out *out)
+{
+	struct metal_generic_shm *shm = out->grant, *view = out->grant_view;
+
+	out->grant = NULL;
+	shm__mutex_unlock(&peer->lock);
+	metal_shm_detach(view, peer->dev);
+	metal_shm_free(shm, NULL);
+	shm__mutex_lock(&peer->lock);
+}
+
 bool shm__peer_unshared(struct shm__peer *peer, const struct shm__event *event)
 {
 	struct shm__peer_out *out = event->share->user;
@@ -214,7 +230,9 @@ bool shm__peer_unshared(struct shm__peer *peer, const struct shm__event *event)
 	shm__peer_forget(peer, out);
 	out->kept = true;
 	while ((lot = given_lot(out)) != NULL)
-		shm__peer_done(peer, lot, -ENODEV);
+		shm__peer_done(peer, lot, out->grant ? 0 : -ENODEV);
+	if (out->grant)
+		end_grant(peer, out);
 	out->kept = false;
 	if (!out->lots)
 		end_out(peer, out);
@@ -228,12 +246,14 @@ void shm__peer_end_outs(struct shm__peer *peer)
 	while (out) {
 		struct shm__peer_lot *lot = given_lot(out);
 
-		if (!lot && out->lots) {
+		if (!lot && out->lots && !out->grant) {
 			out = out->next;
 			continue;
 		}
 		if (lot)
 			shm__peer_done(peer, lot, -ENODEV);
+		else if (out->grant)
+			end_grant(peer, out);
 		else
 			end_out(peer, out);
 		/* from the first again, since each may have gone meanwhile */

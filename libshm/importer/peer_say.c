@@ -31,6 +31,7 @@ static enum shm__code share(struct shm__peer *peer, struct shm__peer_out *memory
 	const struct shm__wire_share what = {
 		.size = memory->root->size,
 		.dir = memory->dir,
+		.tag = memory->tag,
 		.flags = SHM__SHARE_DESCRIPTOR,
 	};
 
@@ -52,6 +53,13 @@ static enum shm__code speak(struct shm__peer *peer, const struct shm__peer_wish 
 	case SHM__RECORD_RETURN:
 		return shm__session_return(session, wish->id, wish->offset, wish->size, wish->code,
 					   out);
+	case SHM__RECORD_RECALL:
+		return shm__session_recall(session, wish->out->id, wish->offset, wish->size, out);
+	case SHM__RECORD_REQUEST:
+		return shm__session_request(session, wish->size, wish->memory, &wish->asked->tag,
+					    out);
+	case SHM__RECORD_REFUSE:
+		return shm__session_refuse(session, wish->id, wish->code, out);
 	case SHM__RECORD_UNSHARE:
 		return shm__session_unshare(session, wish->id, out);
 	case SHM__RECORD_UNSHARED:
@@ -151,6 +159,8 @@ static void fail(struct shm__peer *peer, struct shm__peer_wish *wish)
 {
 	if (wish->type == SHM__RECORD_SHARE)
 		wish->out->gone = true;
+	if (wish->type == SHM__RECORD_REQUEST)
+		wish->asked->error = -EBUSY;
 	if (wish->type == SHM__RECORD_GIVE) {
 		wish->next = peer->failed;
 		peer->failed = wish;

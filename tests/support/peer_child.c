@@ -4,8 +4,10 @@
  * went as it should, and by itself when its peer has gone.
  *
  * worker     adds 1 to each byte of what it is given; does as it is told by messages: "fail" the next one,
- *            "keep" it, "exit" at once, "say" back what follows
+ *            "keep" it until it is asked for, "exit" at once, "say" back what follows
  * camera     shares two buffers, fills and gives them in turns: byte i of frame n is i + n
+ * granter    gives up to 20000 bytes of memory that isn't contiguous to who asks; told to "add", it takes them back,
+ *            adds 1 to each and gives them again; told "live?", it says how many buffers it has
  * reader     adds up the bytes of what it is given, which it may not write, and says the sum
  */
 #include <errno.h>
@@ -15,6 +17,7 @@
 #include <unistd.h>
 
 #include <shm/linux.h>
+#include <shm/observe.h>
 
 #define SIZE   20000
 #define FRAMES 40
@@ -31,17 +34,11 @@
 static struct metal_device *peer;
 static char doing[16];
 
-static void work_on(struct metal_generic_shm *shm)
+static void add_one(void *user, struct metal_generic_shm *shm)
 {
 	unsigned char *bytes;
 
-	if (!strcmp(doing, "keep"))
-		return;
-	if (!strcmp(doing, "fail")) {
-		MUST(!metal_shm_peer_fail(shm, peer));
-		doing[0] = 0;
-		return;
-	}
+	(void)user;
 	MUST(!metal_shm_sync_for_cpu_timeout(shm, METAL_SHM_DIR_DEV_RW, 0));
 	bytes = metal_shm_map(shm, METAL_SHM_READ | METAL_SHM_WRITE);
 	MUST(bytes);
@@ -49,6 +46,18 @@ static void work_on(struct metal_generic_shm *shm)
 		bytes[i]++;
 	MUST(!metal_shm_unmap(shm, METAL_SHM_READ | METAL_SHM_WRITE));
 	MUST(!metal_shm_sync_for_device(shm, peer, METAL_SHM_DIR_DEV_RW));
+}
+
+static void work_on(struct metal_generic_shm *shm)
+{
+	if (!strcmp(doing, "keep"))
+		return;
+	if (!strcmp(doing, "fail")) {
+		MUST(!metal_shm_peer_fail(shm, peer));
+		doing[0] = 0;
+		return;
+	}
+	add_one(NULL, shm);
 }
 
 static void obey(const struct metal_shm_peer_event *event)
@@ -71,6 +80,7 @@ static void worker(void)
 	struct metal_shm_peer_event event = { .struct_size = sizeof(event) };
 	int error;
 
+	MUST(!metal_shm_peer_on_recall(peer, add_one, NULL));
 	while (!(error = metal_shm_peer_next(peer, METAL_SHM_FOREVER, &event))) {
 		if (!event.shm) {
 			obey(&event);
@@ -117,6 +127,55 @@ static void camera(void)
 	metal_shm_device_close(memfd);
 }
 
+static struct metal_generic_shm *granted;
+
+static int grant(void *user, uint64_t size, metal_shm_type type, struct metal_generic_shm **ret)
+{
+	if (type & METAL_SHM_CONTIGUOUS)
+		return -EPERM;
+	if (size > SIZE)
+		return -ENOMEM;
+	*ret = metal_shm_allocate((size_t)size, user, 0);
+	MUST(*ret);
+	metal_shm_free(granted, NULL);
+	granted = metal_shm_ref(*ret);
+	return 0;
+}
+
+static void add_to_granted(void)
+{
+	unsigned char *bytes = metal_shm_map(granted, METAL_SHM_READ | METAL_SHM_WRITE);
+
+	MUST(!metal_shm_sync_for_cpu(granted, METAL_SHM_DIR_DEV_RW));
+	for (size_t i = 0; i < metal_shm_size(granted); i++)
+		bytes[i]++;
+	MUST(!metal_shm_sync_for_device(granted, peer, METAL_SHM_DIR_DEV_RW));
+}
+
+static void granter(void)
+{
+	struct metal_shm_peer_event event = { .struct_size = sizeof(event) };
+	struct metal_shm_stats stats = { .struct_size = sizeof(stats) };
+	struct metal_device *memfd;
+	int error;
+
+	MUST(!metal_shm_device_open("memfd", &memfd));
+	MUST(!metal_shm_peer_on_request(peer, grant, memfd));
+	while (!(error = metal_shm_peer_next(peer, METAL_SHM_FOREVER, &event))) {
+		if (event.size == 3) {
+			add_to_granted();
+			continue;
+		}
+		metal_shm_free(granted, NULL);
+		granted = NULL;
+		MUST(!metal_shm_stats(&stats));
+		MUST(!metal_shm_peer_say(peer, &stats.buffers_live, sizeof(stats.buffers_live)));
+	}
+	MUST(error == -ENODEV);
+	metal_shm_free(granted, NULL);
+	metal_shm_device_close(memfd);
+}
+
 static void reader(void)
 {
 	struct metal_shm_peer_event event = { .struct_size = sizeof(event) };
@@ -148,6 +207,8 @@ int main(int argc, char **argv)
 		worker();
 	else if (!strcmp(argv[1], "camera"))
 		camera();
+	else if (!strcmp(argv[1], "granter"))
+		granter();
 	else if (!strcmp(argv[1], "reader"))
 		reader();
 	else

@@ -217,6 +217,85 @@ int metal_shm_peer_say(struct metal_device *dev, const void *data, size_t size);
 int metal_shm_peer_fail(struct metal_generic_shm *shm, struct metal_device *dev);
 
 /**
+ * Ask for bytes back that the other process was given, before it is through with them.
+ *
+ * Its program hears of it by metal_shm_peer_on_recall() and returns them or doesn't: metal_shm_sync_for_cpu()
+ * waits as ever. Nothing is asked where the bytes were returned meanwhile.
+ *
+ * @param shm  the buffer or part that was given
+ * @param dev  the device that it was given to
+ * @return 0; -EINVAL also for bytes that are the other process's; -ENOTCONN not attached to @p dev; -ENODEV the
+ *         other process has ended; -ENOMEM
+ */
+int metal_shm_peer_recall(struct metal_generic_shm *shm, struct metal_device *dev);
+
+/**
+ * Say who hears that the other process wants bytes back.
+ *
+ * @p recalled is called while somebody dispatches the device, in whatever thread that is, for each buffer or part
+ * that was given and not returned; it may return it. It may call nothing that waits for @p dev, nor close it.
+ *
+ * @param dev       a device of metal_shm_peer_open()
+ * @param recalled  the function, which does not end the reference; NULL: nobody, as at first
+ * @param user      passed to it
+ * @return 0; -EINVAL
+ */
+int metal_shm_peer_on_recall(struct metal_device *dev,
+			     void (*recalled)(void *user, struct metal_generic_shm *shm),
+			     void *user);
+
+/**
+ * Ask the other process for memory.
+ *
+ * It decides by what its program said with metal_shm_peer_on_request(). The memory is its, and given to this
+ * process at once, as if metal_shm_peer_next() had told: it is returned in the same way, and may be given again.
+ * metal_shm_peer_leave() ends its use. An answer that comes after the timeout is told by metal_shm_peer_next().
+ *
+ * @param dev         a device of metal_shm_peer_open()
+ * @param size        bytes, at least 1; the answer may have more
+ * @param type        METAL_SHM_* requirements
+ * @param timeout_ns  nanoseconds; METAL_SHM_FOREVER
+ * @param ret_shm     receives the buffer or part with one reference
+ * @return 0; -EINVAL; -ECONNREFUSED it grants none; -ENOMEM it has none; -ENOTSUP what it gave can't be used;
+ *         -EBUSY it was asked 8 times and hasn't answered; -ETIMEDOUT; -ENODEV it has ended; -EMFILE
+ */
+int metal_shm_peer_request(struct metal_device *dev, size_t size, metal_shm_type type,
+			   int64_t timeout_ns, struct metal_generic_shm **ret_shm);
+
+/**
+ * Say who grants memory that the other process asks for.
+ *
+ * @p grant is called while somebody dispatches the device, in whatever thread that is; it may call nothing that
+ * waits for @p dev, nor close it. The buffer that it answers with is shared and given to the other process at once,
+ * for reading and writing. Its reference is the other process's from then on, and ends when that is through with it
+ * or ends: a program that wants the bytes keeps a reference of its own (metal_shm_ref()) and takes them with
+ * metal_shm_sync_for_cpu().
+ *
+ * @param dev    a device of metal_shm_peer_open()
+ * @param grant  answers 0 with a buffer of at least @p size bytes that meets @p type and was not shared with
+ *               @p dev before, or -errno: the other process is told that there is no memory (-ENOMEM) or that it
+ *               is refused. NULL: every request is refused, as before the first call
+ * @param user   passed to @p grant
+ * @return 0; -EINVAL
+ */
+int metal_shm_peer_on_request(struct metal_device *dev,
+			      int (*grant)(void *user, uint64_t size, metal_shm_type type,
+					   struct metal_generic_shm **ret),
+			      void *user);
+
+/**
+ * Say that this process is through with a memory that the other one shared, whatever it has of it.
+ *
+ * The program may not touch its bytes any more. Handles of it stay valid until they are freed.
+ *
+ * @param shm  a buffer or part of it that was given, returned or not
+ * @param dev  the device that gave it
+ * @return 0; -EINVAL @p dev shares no such bytes; -ENOTCONN not attached to @p dev; -ENODEV the other process has
+ *         ended it
+ */
+int metal_shm_peer_leave(struct metal_generic_shm *shm, struct metal_device *dev);
+
+/**
  * The descriptor to poll for a device's events.
  *
  * When it is readable (or reports an error) call metal_shm_device_dispatch(). So the end of any device's
