@@ -21,6 +21,7 @@
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/iommu.h>
+#include <linux/ioport.h>
 #include <linux/platform_device.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
@@ -273,9 +274,44 @@ static bool reaches(struct coprocessor *coprocessor, struct sg_table *table)
 	return true;
 }
 
+struct span {
+	u64 first, last;
+};
+
+static int widen(struct resource *memory, void *data)
+{
+	struct span *all = data;
+
+	all->first = min_t(u64, all->first, memory->start);
+	all->last = max_t(u64, all->last, memory->end);
+	return 0;
+}
+
+/* Whether no memory of the machine is out of reach, nor what lies between its pieces. */
+static bool reaches_all(const struct coprocessor *coprocessor)
+{
+	const struct bus_dma_region *region = coprocessor->parent->dma_range_map;
+	u64 highest = mapping_highest(coprocessor);
+	struct span memory = { .first = U64_MAX };
+
+	walk_iomem_res_desc(IORES_DESC_NONE, IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY, 0, U64_MAX,
+			    &memory, widen);
+	if (memory.first > memory.last)
+		return false;
+	if (!region)
+		return memory.last <= highest;
+	for (; region->size; region++) {
+		if (memory.first >= region->cpu_start &&
+		    memory.last - region->cpu_start < region->size)
+			return region->dma_start + (memory.last - region->cpu_start) <= highest;
+	}
+	return false;
+}
+
 /*
  * To map memory that a device doesn't reach is a bug of its driver in the eyes of the kernel, which either warns
- * or gives it a copy elsewhere. A look at the addresses costs a mapping more, for reading, which undoes nothing.
+ * or gives it a copy elsewhere. So where a part of the machine's memory is out of reach the addresses are looked at
+ * beforehand, which costs an attachment and a mapping more, for reading, which undoes nothing.
  */
 static int check_reach(struct coprocessor *coprocessor, struct dma_buf *buffer)
 {
@@ -283,10 +319,7 @@ static int check_reach(struct coprocessor *coprocessor, struct dma_buf *buffer)
 	struct sg_table *table;
 	int error = 0;
 
-	if (is_translated(coprocessor->parent))
-		return 0;
-	if (!coprocessor->parent->dma_range_map &&
-	    mapping_highest(coprocessor) >= dma_get_required_mask(&plain->dev))
+	if (is_translated(coprocessor->parent) || reaches_all(coprocessor))
 		return 0;
 	attachment = dma_buf_attach(buffer, &plain->dev);
 	if (IS_ERR(attachment))

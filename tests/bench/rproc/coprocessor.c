@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What it costs that firmware gets 1 MiB: shared in place, or sent in RPMsgs; and a hand-over of a known
- * buffer and back beside a bare RPMsg and its answer. All take turns. Board only.
+ * What it costs that firmware gets 1 MiB: shared in place, for each kind of memory, or sent in RPMsgs; and a
+ * hand-over of a known buffer and back beside a bare RPMsg and its answer. All take turns. Board only.
  *
  * usage: coprocessor ROUNDS     for each: name, the median of nanoseconds and of the process' CPU time
  */
@@ -24,13 +24,19 @@
 #define LONG        INT64_C(20000000000)
 #define ROUND_TRIPS 20 /* of a turn */
 
-enum { FIRST_TIME, KNOWN, SENT, PING_PONG, JOBS };
+enum { KNOWN, SENT, PING_PONG, FIRST_TIME };
 
-static const char *const names[] = { "shared", "known", "sent", "ping-pong" };
+/* The first is the known buffer's too. */
+static const char *const kinds[] = { "heap:system", "heap:reserved", "rproc:board/shared",
+				     "udmabuf" };
+
+enum { KINDS = sizeof(kinds) / sizeof(kinds[0]), JOBS = FIRST_TIME + KINDS };
+
+static const char *const names[] = { "known", "sent", "ping-pong" };
 
 struct bench {
-	struct metal_device *dsp, *memory;
-	struct metal_generic_shm *shm, *known;
+	struct metal_device *dsp, *memory[KINDS];
+	struct metal_generic_shm *shm[KINDS], *known;
 	int echo, sink;
 	uint64_t *wall[JOBS], *cpu[JOBS];
 };
@@ -49,12 +55,12 @@ static void give_and_take(struct bench *b, struct metal_generic_shm *shm)
 	must(!metal_shm_sync_for_cpu_timeout(shm, RW, LONG), "take back");
 }
 
-static void share_first_time(struct bench *b)
+static void share_first_time(struct bench *b, struct metal_generic_shm *shm)
 {
-	struct metal_generic_shm *view = metal_shm_attach(b->shm, b->dsp);
+	struct metal_generic_shm *view = metal_shm_attach(shm, b->dsp);
 
-	must(view && !metal_shm_rproc_share(b->dsp, b->shm, RW, NULL), "share");
-	give_and_take(b, b->shm);
+	must(view && !metal_shm_rproc_share(b->dsp, shm, RW, NULL), "share");
+	give_and_take(b, shm);
 	metal_shm_detach(view, b->dsp);
 }
 
@@ -89,9 +95,6 @@ static void ping(const struct bench *b)
 static void run(struct bench *b, unsigned job, const char *bytes)
 {
 	switch (job) {
-	case FIRST_TIME:
-		share_first_time(b);
-		break;
 	case KNOWN:
 		for (unsigned i = 0; i < ROUND_TRIPS; i++)
 			give_and_take(b, b->known);
@@ -99,16 +102,19 @@ static void run(struct bench *b, unsigned job, const char *bytes)
 	case SENT:
 		send_all(b, bytes);
 		break;
-	default:
+	case PING_PONG:
 		for (unsigned i = 0; i < ROUND_TRIPS; i++)
 			ping(b);
+		break;
+	default:
+		share_first_time(b, b->shm[job - FIRST_TIME]);
 		break;
 	}
 }
 
-static struct metal_generic_shm *allocate(struct bench *b)
+static struct metal_generic_shm *allocate(struct metal_device *memory)
 {
-	struct metal_generic_shm *shm = metal_shm_allocate(SIZE, b->memory, 0);
+	struct metal_generic_shm *shm = metal_shm_allocate(SIZE, memory, 0);
 
 	must(shm && metal_shm_map(shm, METAL_SHM_READ | METAL_SHM_WRITE), "memory");
 	return shm;
@@ -121,15 +127,18 @@ static void begin(struct bench *b)
 
 	coprocessor_load("");
 	module_load("shm_importer", "");
+	module_load("shm_carveout", "");
 	must(!metal_shm_rproc_open("board", &b->dsp), "open");
 	must(!metal_shm_rproc_start(b->dsp, "board-odd.elf", METAL_SHM_RPROC_STOP_WITH_US),
 	     "start");
 	must(!metal_shm_rproc_send(b->dsp, &nothing, sizeof(nothing)), "send");
 	must(metal_shm_rproc_receive(b->dsp, &answer, sizeof(answer), LONG) == sizeof(answer),
 	     "receive");
-	must(!metal_shm_device_open("heap:system", &b->memory), "heap:system");
-	b->shm = allocate(b);
-	b->known = allocate(b);
+	for (unsigned kind = 0; kind < KINDS; kind++) {
+		must(!metal_shm_device_open(kinds[kind], &b->memory[kind]), kinds[kind]);
+		b->shm[kind] = allocate(b->memory[kind]);
+	}
+	b->known = allocate(b->memory[0]);
 	must(metal_shm_attach(b->known, b->dsp) &&
 		     !metal_shm_rproc_share(b->dsp, b->known, RW, NULL),
 	     "share");
@@ -174,7 +183,7 @@ int main(int argc, char **argv)
 	for (unsigned job = 0; job < JOBS; job++) {
 		unsigned times = job == KNOWN || job == PING_PONG ? ROUND_TRIPS : 1;
 
-		printf("%s %llu %llu\n", names[job],
+		printf("%s %llu %llu\n", job < FIRST_TIME ? names[job] : kinds[job - FIRST_TIME],
 		       (unsigned long long)(median(b.wall[job], rounds) / times),
 		       (unsigned long long)(median(b.cpu[job], rounds) / times));
 	}

@@ -27,6 +27,6 @@ def calls_of_hand_overs(folder):
                        check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         lines = trace.read().splitlines()
     marks = [number for number, line in enumerate(lines) if MARK in line]
-    # two for each job, of which this is the second
-    names = (CALL.match(line) for line in lines[marks[2] + 1:marks[3]])
+    # two for each job, of which this is the first
+    names = (CALL.match(line) for line in lines[marks[0] + 1:marks[1]])
     return collections.Counter(name[1] for name in names if name)
