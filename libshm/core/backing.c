@@ -86,8 +86,9 @@ int shm__attachment_settle(struct metal_generic_shm *view)
 }
 
 /* Make it usable by its device. */
-static int attach_view(struct metal_generic_shm *view, enum metal_shm_access expected)
+static int attach_view(struct metal_generic_shm *view, const struct metal_shm_constraints *want)
 {
+	enum metal_shm_access expected = want->access;
 	struct shm__root *root = view->root;
 	struct metal_device *dev = view->dev;
 	int error = 0;
@@ -108,7 +109,9 @@ static int attach_view(struct metal_generic_shm *view, enum metal_shm_access exp
 	if (!error)
 		error = dev->ops->attach(dev, &view->at, &view->view);
 	if (!error) {
-		error = shm__refuse_copy(view, view);
+		error = shm__check_reach(view, want);
+		if (!error)
+			error = shm__refuse_copy(view, view);
 		if (!error && !view->shadow)
 			error = refuse_bounced(root, dev, view->view.access, view->view.flags);
 		if (error)
@@ -166,7 +169,7 @@ static int try_mode(struct metal_generic_shm *view, const struct metal_shm_const
 		error = shm__shadow_make(view, view->dev, want);
 	view->at = attachment_of(view);
 	if (!error)
-		error = attach_view(view, want->access);
+		error = attach_view(view, want);
 	if (!error)
 		return 0;
 	if (view->window) {

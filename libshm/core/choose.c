@@ -13,6 +13,7 @@
 struct candidate {
 	char name[128];
 	unsigned rank;
+	bool put_off;             /* to the second round */
 	struct metal_device *dev; /* given by the caller; NULL: open by name */
 };
 
@@ -22,6 +23,7 @@ struct choice {
 	struct metal_device *const *devs;
 	size_t n;
 	metal_shm_type type;
+	bool by_chance; /* the second round: with sources of which a buffer may suit */
 	struct candidate candidates[MAX_CANDIDATES];
 	size_t count;
 	int shortage; /* of some source that would have done; 0: none */
@@ -29,11 +31,12 @@ struct choice {
 	char refusals[1500];
 };
 
-static void refuse(struct choice *choice, const char *source, int error)
+/* error is 0 where it wasn't tried yet */
+static void note(struct choice *choice, const char *what, const char *source, int error)
 {
 	const char *why = metal_shm_last_error();
 	int n = snprintf(choice->refusals + choice->length,
-			 sizeof(choice->refusals) - choice->length, "refused %s: %s\n", source,
+			 sizeof(choice->refusals) - choice->length, "%s %s: %s\n", what, source,
 			 why);
 
 	if (!choice->shortage && shm__is_shortage(error))
@@ -42,7 +45,7 @@ static void refuse(struct choice *choice, const char *source, int error)
 		choice->length += (size_t)n;
 	if (choice->length >= sizeof(choice->refusals))
 		choice->length = sizeof(choice->refusals) - 1;
-	shm__log(METAL_SHM_LOG_INFO, "refused %s: %s", source, why);
+	shm__log(METAL_SHM_LOG_INFO, "%s %s: %s", what, source, why);
 }
 
 struct naming {
@@ -203,7 +206,7 @@ bool shm__choice_revoke(size_t size, const struct metal_shm_frame *frame,
 static bool passing(int error)
 {
 	return shm__is_shortage(error) || error == -EINTR || error == -EBUSY ||
-	       error == -ETIMEDOUT || error == -EAGAIN;
+	       error == -ETIMEDOUT || error == -EAGAIN || error == -ENOTCONN || error == -EDQUOT;
 }
 
 static int try_with(struct metal_generic_shm *shm, struct metal_device *dev)
@@ -248,7 +251,20 @@ static int try_devices(struct choice *choice, struct metal_device *src)
 	return error;
 }
 
-static int try_source(struct choice *choice, struct metal_device *src)
+/* Of two that may do, the one that does for sure: the other's buffers are looked at one by one. */
+static bool is_put_off(const struct choice *choice, const struct metal_shm_properties *promise,
+		       const struct metal_shm_constraints *want, const char *source,
+		       const char *device)
+{
+	if (choice->by_chance || shm__promises_pieces(promise, want, choice->size))
+		return false;
+	shm__error(ERANGE, "%s takes up to %u pieces, and %s's memory may be in more", device,
+		   want->max_segments, source);
+	return true;
+}
+
+/* *ret_put_off: not tried in this round. */
+static int try_source(struct choice *choice, struct metal_device *src, bool *ret_put_off)
 {
 	struct metal_shm_properties promise = { .struct_size = sizeof(promise) };
 	int error = src->ops->properties(src, NULL, &promise);
@@ -264,8 +280,14 @@ static int try_source(struct choice *choice, struct metal_device *src)
 		error = dev->ops->constraints(dev, choice->frame, &want);
 		if (!error)
 			error = shm__require(&promise, want.required, src->name, dev->name);
+		if (!error && is_put_off(choice, &promise, &want, src->name, dev->name))
+			*ret_put_off = true;
 	}
-	return error ? error : try_devices(choice, src);
+	if (error)
+		*ret_put_off = false;
+	if (error || *ret_put_off)
+		return error;
+	return try_devices(choice, src);
 }
 
 /* One line from several: newlines become semicolons. */
@@ -282,6 +304,39 @@ static int no_source(const struct choice *choice)
 			  choice->count ? text : "there is no source");
 }
 
+/* *ret_src gets a reference. */
+static bool choose_source(struct choice *choice, struct metal_device **ret_src)
+{
+	for (size_t i = 0; i < choice->count; i++) {
+		struct candidate *candidate = &choice->candidates[i];
+		struct metal_device *src = candidate->dev;
+		bool opened = !src, put_off = false;
+		int refusal = 0;
+
+		if (choice->by_chance && !candidate->put_off)
+			continue;
+		if (opened)
+			refusal = metal_shm_device_open(candidate->name, &src);
+		if (refusal) {
+			note(choice, "refused", candidate->name, refusal);
+			continue;
+		}
+		refusal = try_source(choice, src, &put_off);
+		if (!refusal && !put_off) {
+			/* the caller's reference keeps an opened source; its buffers do so later */
+			if (!opened)
+				shm__device_ref(src);
+			*ret_src = src;
+			return true;
+		}
+		candidate->put_off = put_off;
+		note(choice, put_off ? "put off" : "refused", src->name, refusal);
+		if (opened)
+			metal_shm_device_close(src);
+	}
+	return false;
+}
+
 /*
  * *ret_src gets a reference. *ret_why gets the story, to be freed with shm__os_free(); NULL when there
  * is no memory for it.
@@ -290,6 +345,7 @@ int shm__choose(size_t size, const struct metal_shm_frame *frame, struct metal_d
 		size_t n, metal_shm_type type, struct metal_device **ret_src, char **ret_why)
 {
 	struct choice *choice = shm__os_alloc(sizeof(*choice));
+	bool found;
 	int error;
 
 	if (!choice)
@@ -299,46 +355,72 @@ int shm__choose(size_t size, const struct metal_shm_frame *frame, struct metal_d
 	};
 	collect(choice);
 	error = merge_constraints(choice);
-	for (size_t i = 0; i < choice->count && !error; i++) {
-		struct metal_device *src = choice->candidates[i].dev;
-		bool opened = !src;
-		int refusal = 0;
-
-		if (opened)
-			refusal = metal_shm_device_open(choice->candidates[i].name, &src);
-		if (refusal) {
-			refuse(choice, choice->candidates[i].name, refusal);
-			continue;
-		}
-		refusal = try_source(choice, src);
-		if (refusal) {
-			refuse(choice, src->name, refusal);
-			if (opened)
-				metal_shm_device_close(src);
-			continue;
-		}
-		/* the caller's reference keeps an opened source; its buffers do so later */
-		if (!opened)
-			shm__device_ref(src);
-		*ret_src = src;
+	if (!error) {
+		found = choose_source(choice, ret_src);
+		choice->by_chance = true;
+		if (!found && !choose_source(choice, ret_src))
+			error = no_source(choice);
+	}
+	if (!error) {
 		*ret_why = shm__os_alloc(choice->length + 1);
 		if (*ret_why)
 			snprintf(*ret_why, choice->length + 1, "%s", choice->refusals);
-		shm__os_free(choice);
-		return 0;
 	}
-	if (!error)
-		error = no_source(choice);
 	shm__os_free(choice);
+	return error;
+}
+
+/* Whether a device's limits say that it may take one buffer of a source and not the next. */
+static bool is_particular(struct metal_device *dev)
+{
+	struct metal_shm_constraints want = { .struct_size = sizeof(want) };
+
+	return shm__uses(dev) && !dev->ops->constraints(dev, NULL, &want) &&
+	       shm__limits_reach(&want);
+}
+
+/* -EAGAIN: a device took the source's memory before, and not this; choose again. */
+static int allocate_once(size_t size, struct metal_device *const devs[], size_t n,
+			 metal_shm_type type, struct metal_generic_shm **ret_shm)
+{
+	struct metal_generic_shm *shm, *view;
+	struct metal_device *src = NULL;
+	char *why = NULL;
+	int error = shm__choose(size, NULL, devs, n, type, &src, &why);
+
+	if (error)
+		return error;
+	shm = shm__allocate(size, src, type);
+	if (!shm) {
+		error = -errno;
+		shm__os_free(why);
+		goto drop_source;
+	}
+	shm->root->origin = why;
+	for (size_t i = 0; i < n && !error; i++) {
+		if (!is_particular(devs[i]))
+			continue;
+		view = metal_shm_attach(shm, devs[i]);
+		if (view)
+			metal_shm_detach(view, devs[i]);
+		else if (!passing(-errno)) /* which tells nothing of the memory */
+			error = -errno;
+		if (error && shm__choice_revoke(size, NULL, devs, n, devs[i], src, error))
+			error = -EAGAIN;
+	}
+	if (error)
+		metal_shm_free(shm, NULL);
+	else
+		*ret_shm = shm;
+drop_source:
+	shm__device_unref(src);
 	return error;
 }
 
 struct metal_generic_shm *metal_shm_allocate_for(size_t size, struct metal_device *const devs[],
 						 size_t n, metal_shm_type shm_type)
 {
-	struct metal_generic_shm *shm;
-	struct metal_device *src = NULL;
-	char *why = NULL;
+	struct metal_generic_shm *shm = NULL;
 	int error = shm__enter();
 
 	if (!error && (!size || (n && !devs) || n > SHM__MAX_DEVICES))
@@ -348,17 +430,15 @@ struct metal_generic_shm *metal_shm_allocate_for(size_t size, struct metal_devic
 		error = shm__device_check(devs[i]);
 	if (!error)
 		error = shm__type_check(shm_type);
-	if (!error)
-		error = shm__choose(size, NULL, devs, n, shm_type, &src, &why);
+	if (!error) {
+		/* each time a source more is ruled out */
+		do
+			error = allocate_once(size, devs, n, shm_type, &shm);
+		while (error == -EAGAIN);
+	}
 	if (error) {
 		shm__os_set_errno(-error);
 		return NULL;
 	}
-	shm = shm__allocate(size, src, shm_type);
-	if (shm)
-		shm->root->origin = why;
-	else
-		shm__os_free(why);
-	shm__device_unref(src);
 	return shm;
 }

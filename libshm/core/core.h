@@ -416,6 +416,13 @@ void shm__pool_return(struct shm__root *root);
 /* pool.c */
 size_t shm__pool_devices(const struct metal_shm_pool *pool, struct metal_device *const **ret_devs);
 
+/* reach.c */
+int shm__check_reach(const struct metal_generic_shm *view,
+		     const struct metal_shm_constraints *want);
+bool shm__limits_reach(const struct metal_shm_constraints *want);
+bool shm__promises_pieces(const struct metal_shm_properties *promise,
+			  const struct metal_shm_constraints *want, size_t size);
+
 /* choose.c */
 int shm__choose(size_t size, const struct metal_shm_frame *frame, struct metal_device *const devs[],
 		size_t n, metal_shm_type type, struct metal_device **ret_src, char **ret_why);

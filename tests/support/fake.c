@@ -189,15 +189,14 @@ static int importer_attach(struct metal_device *dev, const struct metal_shm_atta
 			   struct metal_shm_view *ret_view)
 {
 	struct fake_importer *importer = importer_of(dev);
+	struct metal_shm_properties is = { .struct_size = sizeof(is) };
 
 	if (importer->inside)
 		importer->inside(importer, at);
 	if (importer->fail_attach)
 		return metal_shm_set_error(-importer->fail_attach, "told to fail");
+	metal_shm_properties(at->shm, &is);
 	if (importer->lucky) {
-		struct metal_shm_properties is = { .struct_size = sizeof(is) };
-
-		metal_shm_properties(at->shm, &is);
 		if (is.contiguous != METAL_SHM_YES) {
 			if (importer->lucky == 1)
 				return metal_shm_set_error(ENOTSUP, "not in one piece this time");
@@ -207,6 +206,10 @@ static int importer_attach(struct metal_device *dev, const struct metal_shm_atta
 	ret_view->data = (char *)at->memory->data + at->range.offset;
 	ret_view->access = importer->access;
 	ret_view->flags = importer->flags;
+	ret_view->segments = importer->pieces;
+	ret_view->segment_count = importer->piece_count;
+	if (importer->piece_count && is.contiguous == METAL_SHM_YES)
+		ret_view->segment_count = 1;
 	NOTE(importer, "A", 0);
 	return 0;
 }

@@ -29,6 +29,9 @@ struct fake_importer {
 	struct metal_shm_constraints constraints;
 	struct metal_shm_layout layout;
 	int layout_error, fail_attach, fail_trial, fail_give, fail_recall; /* -errno */
+	struct metal_shm_segment
+		pieces[3]; /* what its views answer; of contiguous memory the first */
+	size_t piece_count;
 	bool trial_wants_contiguous;
 	unsigned lucky; /* > 0: of memory in pieces it takes this many less one, then refuses it */
 	char log[256];

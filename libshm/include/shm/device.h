@@ -45,7 +45,11 @@ enum metal_shm_access {
 /** metal_shm_constraints: a memory from its first byte; a part that begins elsewhere it can't use. */
 #define METAL_SHM_NEEDS_WHOLE (1u << 0)
 
-/** What a device needs of memory. A field left 0 needs nothing. */
+/**
+ * What a device needs of memory. A field left 0 needs nothing. Those of addresses and segments are as the
+ * device sees them, and a view that isn't so is refused. metal_shm_allocate_for() looks first at sources that
+ * promise so few segments, and at each buffer itself.
+ */
 struct metal_shm_constraints {
 	uint32_t struct_size;
 	metal_shm_type required;     /**< METAL_SHM_* flags */

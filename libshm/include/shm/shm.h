@@ -161,8 +161,9 @@ struct metal_generic_shm *metal_shm_allocate(size_t size, struct metal_device *s
  * Allocate a buffer that works with all the devices given, from the cheapest source that does.
  *
  * Each source is tried for real (a V4L2 queue streams, a DRM card commits) once for each device and
- * remembered. A device in @p devs that only gives memory restricts the choice to itself (several:
- * to these). Attaches the buffer to none of them. metal_shm_explain() tells what was chosen and why.
+ * remembered. Where a device states which addresses or how many segments it takes, sources that promise it
+ * come first, and the buffer itself is looked at. A device in @p devs that only gives memory restricts the choice
+ * to itself (several: to these). Attaches the buffer to none of them. metal_shm_explain() tells what was chosen and why.
  *
  * @param size      bytes, at least 1
  * @param devs      @p n devices; may be NULL when @p n is 0
