@@ -185,18 +185,18 @@ static struct shm__rproc *new_rproc(void)
 
 int metal_shm_rproc_open(const char *name, struct metal_device **ret_dev)
 {
-	char device[SHM__RPROC_TEXT + 8];
+	char device[SHM__RPROC_TEXT + 8], core[SHM__RPROC_TEXT];
 	struct shm__rproc *rproc;
 	int error;
 
 	if (!name || !ret_dev)
 		return metal_shm_set_error(EINVAL, "metal_shm_rproc_open: NULL");
-	if (!name[0] || strchr(name, '/') || strlen(name) >= SHM__RPROC_TEXT)
-		return metal_shm_set_error(EINVAL, "'%.64s' is not the name of a remoteproc", name);
 	rproc = new_rproc();
 	if (!rproc)
 		return metal_shm_set_error(ENOMEM, "no memory for a coprocessor");
-	error = shm__rproc_find(name, rproc->id);
+	error = shm__rproc_parse(name, core, rproc);
+	if (!error)
+		error = shm__rproc_find(core, rproc->id);
 	if (!error)
 		error = shm__rproc_state_open(rproc);
 	if (!error)
@@ -226,6 +226,8 @@ static const struct metal_shm_driver rproc_driver = {
 	.struct_size = sizeof(rproc_driver),
 	.scheme = "rproc",
 	.open = open_scheme,
+	.enumerate = shm__rproc_each_carveout,
+	.rank = 40,
 };
 
 __attribute__((constructor)) static void register_driver(void)

@@ -103,6 +103,8 @@ struct shm__rproc_waiter {
 struct shm__rproc {
 	struct metal_device *dev;
 	char id[SHM__RPROC_TEXT]; /* "remoteproc0" */
+	uint64_t said_highest;    /* device address, as the program says; 0 nothing */
+	unsigned max_segments;    /* likewise */
 	int epoll_fd, timer_fd, state_fd;
 
 	pthread_mutex_t lock; /* all below */
@@ -244,9 +246,13 @@ void shm__rproc_table_end(struct shm__rproc *rproc, struct metal_generic_shm *vi
 /* request.c: the core asked for memory */
 void shm__rproc_answer(struct shm__rproc *rproc, const struct shm__wire_request *request);
 
-/* map.c */
+/* limits.c: a core's name, and what the program says of its reach behind it */
+int shm__rproc_parse(const char *text, char ret_name[static SHM__RPROC_TEXT],
+		     struct shm__rproc *rproc);
 int shm__rproc_constraints(struct metal_device *dev, const struct metal_shm_frame *frame,
 			   struct metal_shm_constraints *ret);
+
+/* map.c */
 int shm__rproc_attach(struct metal_device *dev, const struct metal_shm_attachment *at,
 		      struct metal_shm_view *ret_view);
 void shm__rproc_detach(struct metal_device *dev, const struct metal_shm_attachment *at,

@@ -12,21 +12,6 @@ static const struct shm__rproc_way *const ways[] = {
 	&shm__rproc_by_place,
 };
 
-int shm__rproc_constraints(struct metal_device *dev, const struct metal_shm_frame *frame,
-			   struct metal_shm_constraints *ret)
-{
-	struct shm__rproc *rproc = shm__rproc_of(dev);
-
-	(void)frame;
-	shm__rproc_importer(rproc);
-	ret->access = rproc->coherent ? METAL_SHM_ACCESS_DMA_COHERENT : METAL_SHM_ACCESS_DMA;
-	/* every address below the highest one that the core has */
-	ret->address_mask = rproc->highest;
-	for (unsigned shift = 1; shift < 64; shift *= 2)
-		ret->address_mask |= ret->address_mask >> shift;
-	return 0;
-}
-
 static int find_addresses(struct shm__rproc *rproc, const struct metal_shm_attachment *at,
 			  struct shm__rproc_map *map)
 {

@@ -71,6 +71,24 @@ static bool translate(char *table, struct metal_shm_segment *segment)
 	return false;
 }
 
+uint64_t shm__rproc_place_highest(const struct shm__rproc *rproc)
+{
+	struct window window = { 0 };
+	char *table = NULL, *line, *rest;
+	uint64_t highest = 0;
+	unsigned fields = 0;
+
+	if (shm__rproc_debug_file(rproc, "resource_table", &table))
+		return 0;
+	for (line = strtok_r(table, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		if (take_line(line, &window, &fields) &&
+		    window.device + window.length - 1 > highest)
+			highest = window.device + window.length - 1;
+	}
+	free(table);
+	return highest;
+}
+
 static int translate_all(const struct shm__rproc *rproc, struct shm__rproc_map *map,
 			 bool *ret_absent)
 {

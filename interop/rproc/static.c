@@ -5,8 +5,10 @@
  */
 #include "static.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,6 +175,40 @@ static int open_node(const char *id, const char *name)
 		fd = open(node, O_RDWR | O_CLOEXEC);
 	}
 	return fd < 0 ? metal_shm_set_error(errno, "%s: %s", node, strerror(errno)) : fd;
+}
+
+/* "remoteproc0.shared"; nodes of other regions are nobody's in particular. */
+static bool source_of(const char *node, char *ret, size_t size)
+{
+	size_t length = strcspn(node, ".");
+	char id[SHM__RPROC_TEXT], core[SHM__RPROC_TEXT];
+
+	if (!length || length >= sizeof(id) || !node[length])
+		return false;
+	snprintf(id, sizeof(id), "%.*s", (int)length, node);
+	if (shm__rproc_find(id, core) || strcmp(id, core) != 0)
+		return false;
+	return snprintf(ret, size, "rproc:%s/%s", id, node + length + 1) < (int)size;
+}
+
+/* Those that are exported already: to export one is a decision of whoever opens it. */
+int shm__rproc_each_carveout(int (*found)(void *user, const char *name), void *user)
+{
+	int fd = open(SHM_CARVEOUT_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC), answer = 0;
+	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	char name[NODE];
+
+	if (!folder) {
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
+	while (!answer && (entry = readdir(folder)) != NULL)
+		if (source_of(entry->d_name, name, sizeof(name)))
+			answer = found(user, name);
+	closedir(folder);
+	return answer;
 }
 
 int shm__rproc_open_carveout(const char *rest, struct metal_device **ret_dev)

@@ -8,4 +8,7 @@
 /* Open rproc:NAME/CARVEOUT; rest has a slash. */
 int shm__rproc_open_carveout(const char *rest, struct metal_device **ret_dev);
 
+/* Name those that are exported: a driver's enumerate. */
+int shm__rproc_each_carveout(int (*found)(void *user, const char *name), void *user);
+
 #endif

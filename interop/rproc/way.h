@@ -20,6 +20,9 @@ struct shm__rproc_way {
 extern const struct shm__rproc_way shm__rproc_by_importer;
 extern const struct shm__rproc_way shm__rproc_by_place;
 
+/* The last device address that the resource table names; 0: it names none. */
+uint64_t shm__rproc_place_highest(const struct shm__rproc *rproc);
+
 /* Its opening of this device's, -errno with a reason. */
 int shm__rproc_importer(struct shm__rproc *rproc);
 

@@ -51,7 +51,8 @@ static bool is_ours(const char *path)
 {
 	return fake_rproc_root[0] &&
 	       (!strncmp(path, "/sys/", 5) || !strncmp(path, "/dev/r", 6) ||
-		!strcmp(path, SHM_IMPORTER_NODE) || !strncmp(path, "/lib/firmware", 13));
+		!strcmp(path, SHM_IMPORTER_NODE) || !strncmp(path, "/dev/shm_carveout/", 18) ||
+		!strncmp(path, "/lib/firmware", 13));
 }
 
 void fake_rproc_refuse(const char *path, int error)
@@ -131,7 +132,7 @@ static enum what kind_of(const char *path, char id[static 32])
 		return STATE;
 	if (!strcmp(last, "firmware"))
 		return FIRMWARE;
-	if (strncmp(path, "/dev/", 5) != 0)
+	if (strncmp(path, "/dev/", 5) != 0 || !strncmp(path, "/dev/shm_carveout/", 18))
 		return NOTHING;
 	if (!strncmp(last, "remoteproc", 10))
 		return NODE;
@@ -371,11 +372,11 @@ static int import_segments(struct shm_import_segments *want)
 {
 	struct shm_import_segment *segment = (void *)(uintptr_t)want->segments;
 	uint32_t pieces = fake.pieces ? fake.pieces : 1, n = 0;
-	uint64_t length = import_size / pieces;
+	uint64_t length = import_size / pieces, step = fake.spread ? fake.spread : 2 * length;
 
 	while (n < want->count && n < 7 && want->first + n < pieces) {
 		segment[n] = (struct shm_import_segment){
-			.address = FIRST_ADDRESS + (want->first + n) * 2 * length,
+			.address = FIRST_ADDRESS + (want->first + n) * step,
 			.length = length,
 		};
 		n++;

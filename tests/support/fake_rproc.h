@@ -26,6 +26,7 @@ struct fake_rproc {
 	/* the importer module: /dev/shm_importer, once a test made that file */
 	int attach_error; /* to SHM_IMPORT_ATTACH */
 	unsigned pieces;  /* that a memory is seen in; 0 is 1 */
+	uint64_t spread;  /* from one piece to the next; 0: twice its length */
 	uint32_t flags;   /* of the coprocessor and its attachments */
 	bool runs;        /* what SHM_IMPORT_STATUS says */
 	bool reads_only;  /* descriptors are for reading */

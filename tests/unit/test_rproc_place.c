@@ -96,6 +96,22 @@ static void memory_that_the_table_does_not_hold_has_no_address(void **state)
 	}
 }
 
+/* It is told before: the trial, and each buffer itself is looked at. */
+static void memory_is_chosen_by_the_tables_last_address(void **state)
+{
+	struct metal_device *devs[] = { memory, dsp };
+	struct metal_generic_shm *shm;
+
+	(void)state;
+	lies_at(0x30000000);
+	fake_rproc_file(TABLE, CARVEOUT("0x80000000", "0x30000000", "0x100000"));
+	shm = metal_shm_allocate_for(SIZE, devs, 2, 0);
+	assert_non_null(shm);
+	assert_int_equal(gotten, 2);
+	assert_int_equal(put, 2);
+	metal_shm_free(shm, NULL);
+}
+
 static void refusal_lists_both_ways(void **state)
 {
 	(void)state;
@@ -113,6 +129,7 @@ int main(int argc, char **argv)
 	static const struct CMUnitTest tests[] = {
 		RPROC_CASE(memory_of_a_carveout_has_the_tables_address),
 		RPROC_CASE(memory_that_the_table_does_not_hold_has_no_address),
+		RPROC_CASE(memory_is_chosen_by_the_tables_last_address),
 		RPROC_CASE(refusal_lists_both_ways),
 	};
 

@@ -81,9 +81,12 @@ struct metal_shm_rproc_carveout {
  * It need not run: see metal_shm_rproc_start().
  *
  * @param name     the kernel's name for it ("remoteproc0") or its own (/sys/class/remoteproc/...'s file
- *                 name)
+ *                 name). Behind it, what nobody else tells of its reach: "dsp,address_bits=31,max_segments=1"
+ *                 for a core (or firmware) with addresses of 16 to 64 bits that takes a buffer in 1 to 65535
+ *                 segments. What reaches less counts, this or what the kernel module knows. Memory is chosen
+ *                 by it, and attaching other memory is ERANGE
  * @param ret_dev  receives the device; end it with metal_shm_device_close()
- * @return 0; -EINVAL NULL or a bad name; -ENODEV there is no such remoteproc (the reason names those there
+ * @return 0; -EINVAL NULL, a bad name or limit; -ENODEV there is no such remoteproc (the reason names those there
  *         are); -ENOTUNIQ several have that name; -ENOMEM, -EMFILE, -ENFILE
  */
 int metal_shm_rproc_open(const char *name, struct metal_device **ret_dev);
