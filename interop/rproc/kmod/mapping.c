@@ -85,14 +85,17 @@ u32 mapping_flags(const struct coprocessor *coprocessor)
 u64 mapping_highest(const struct coprocessor *coprocessor)
 {
 	struct device *parent = coprocessor->parent;
-	u64 highest = dma_get_mask(parent);
+	const struct bus_dma_region *region = parent->dma_range_map;
+	u64 highest = dma_get_mask(parent), end = 0;
 
 	if (has_iommu(coprocessor))
 		return coprocessor->window_end > coprocessor->window ? coprocessor->window_end - 1
 								     : 0;
 	if (parent->bus_dma_limit)
 		highest = min(highest, parent->bus_dma_limit);
-	return highest;
+	for (; region && region->size; region++)
+		end = max_t(u64, end, region->dma_start + region->size);
+	return end ? min(highest, end - 1) : highest;
 }
 
 /* What the table of carveouts makes of addresses that nothing else states. The core runs, so the list stays. */
