@@ -34,6 +34,7 @@ enum odd_lie {
 	ODD_VERSION_0,   /* a HELLO */
 	ODD_VERSION_MAX, /* likewise, of 65535 alone */
 	ODD_OUT_OF_ORDER,
+	ODD_HALF_LIST, /* a SHARE of three segments, with the half of the second one's bytes */
 	ODD_LIES,
 };
 

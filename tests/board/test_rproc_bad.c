@@ -7,6 +7,8 @@
 #include "again.h"
 #include "rproc_board.h"
 
+#define NOBODY 65534
+
 static void lies_are_answered_counted_and_change_nothing(void **state)
 {
 	struct metal_device *dsp = dsp_start();
@@ -284,6 +286,38 @@ static void firmware_that_is_none_is_told_in_a_line(void **state)
 	dsp_close(dsp);
 }
 
+static void who_has_no_rights_is_told_which_are_missing(void **state)
+{
+	struct metal_device *dsp = dsp_open(), *other = NULL,
+			    *memory = memory_open("heap:reserved");
+	struct metal_generic_shm *shm = metal_shm_allocate(4096, memory, 0);
+
+	(void)state;
+	assert_int_equal(seteuid(NOBODY), 0);
+	fails(metal_shm_rproc_start(dsp, "board-odd.elf", METAL_SHM_RPROC_STOP_WITH_US), EACCES,
+	      ": not permitted: it is of user 0 and group 0 with mode ");
+	assert_null(strchr(metal_shm_last_error(), '\n'));
+	fails(metal_shm_rproc_start(dsp, NULL, 0), EACCES, ": not permitted: it is of user 0");
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(metal_shm_rproc_state(dsp), METAL_SHM_RPROC_OFFLINE);
+
+	/* nor are its channel and the memory's addresses everybody's */
+	ok(metal_shm_rproc_start(dsp, "board-odd.elf", 0));
+	assert_int_equal(seteuid(NOBODY), 0);
+	ok(metal_shm_rproc_open("board", &other));
+	fails(metal_shm_rproc_connect(other, LONG), EACCES, "/dev/rpmsg");
+	fails(metal_shm_rproc_stop(other), EACCES, ": not permitted: it is of user 0");
+	assert_null(metal_shm_attach(shm, other));
+	fails(-errno, ENOTSUP, "/dev/shm_importer: Permission denied");
+	metal_shm_device_close(other);
+	assert_int_equal(seteuid(0), 0);
+	ok(metal_shm_rproc_connect(dsp, LONG));
+	ok(metal_shm_rproc_stop(dsp));
+	metal_shm_free(shm, memory);
+	metal_shm_device_close(memory);
+	dsp_close(dsp);
+}
+
 /* Another program, which is killed while its firmware writes. */
 static int give_and_wait(void)
 {
@@ -363,6 +397,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(core_that_hangs_is_stopped_and_started_by_the_same_program),
 		cmocka_unit_test(firmware_that_begins_anew_while_it_has_bytes_loses_them),
 		cmocka_unit_test(firmware_that_is_none_is_told_in_a_line),
+		cmocka_unit_test(who_has_no_rights_is_told_which_are_missing),
 		cmocka_unit_test(
 			memory_of_a_killed_program_goes_to_nobody_while_the_firmware_writes),
 	};

@@ -238,6 +238,24 @@ static void say_hello(uint16_t version)
 	post(&out);
 }
 
+static void say_half_list(void)
+{
+	struct shm__record record = {
+		.type = SHM__RECORD_SHARE,
+		.session = session.other,
+		.number = ++session.sent,
+		.limit = session.granted,
+		.share = { .id = 1, .generation = 1, .size = 3 * 4096, .dir = 1, .segments = 3 },
+	};
+	struct shm__out out;
+
+	for (uint32_t i = 0; i < 3; i++)
+		record.share.segment[i] =
+			(struct shm__wire_segment){ 0x80000000u + i * 0x10000u, 4096 };
+	out.size = shm__record_encode(&record, out.data) - SHM__SEGMENT_SIZE * 3 / 2;
+	post(&out);
+}
+
 static void lie(unsigned what)
 {
 	static const uint8_t noise[] = "This is not a record, whatever it looks like.";
@@ -276,6 +294,9 @@ static void lie(unsigned what)
 		session.sent += 5;
 		say_record(SHM__RECORD_RETURN, 1, generation, 0, size);
 		session.sent -= 6;
+		break;
+	case ODD_HALF_LIST:
+		say_half_list();
 		break;
 	default:
 		break;
