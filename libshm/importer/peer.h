@@ -20,6 +20,7 @@
 #define SHM__PEER_GIVES  128u
 #define SHM__PEER_WINDOW 32u
 #define SHM__PEER_UNSENT 8u
+#define SHM__PEER_HEARS  64u /* messages at a time */
 
 /* What a view of the device is: bytes of ours, or of its that we were told of. */
 enum shm__peer_kind { SHM__PEER_OUT, SHM__PEER_IN };

@@ -195,6 +195,7 @@ static bool take(struct shm__peer *peer, struct shm__message *message)
 static int hear(struct shm__peer *peer)
 {
 	struct shm__message message;
+	unsigned heard = 0;
 	bool news = false;
 	int error, got;
 
@@ -211,7 +212,8 @@ static int hear(struct shm__peer *peer)
 		shm__mutex_unlock(&peer->lock);
 		if (error)
 			return shm__error(-error, "%s has ended", peer->dev->name);
-		if (news)
+		/* one that talks without end keeps nobody from the others */
+		if (news || heard++ == SHM__PEER_HEARS)
 			return 0;
 		got = shm__channel_receive(peer->fd, &message, false);
 		if (got == -EAGAIN)

@@ -50,10 +50,11 @@ static int share_for(struct shm__peer *peer, struct metal_generic_shm *shm, uint
 	peer->answering = 0;
 	shm__mutex_unlock(&peer->lock);
 	if (!view)
-		return errno ? -errno : -ENOMEM;
-	*ret_view = view;
-	if (told)
+		return -errno;
+	if (told) {
+		*ret_view = view;
 		return 0;
+	}
 	metal_shm_detach(view, peer->dev);
 	return shm__error(EBUSY, "%s was told of the memory before", peer->dev->name);
 }
@@ -65,7 +66,7 @@ static int hand_out(struct shm__peer *peer, struct metal_generic_shm *shm, uint3
 	struct shm__peer_out *out;
 	int error = share_for(peer, shm, tag, &view);
 
-	if (error)
+	if (!view)
 		return error;
 	shm__mutex_lock(&peer->lock);
 	out = ((struct shm__peer_lot *)view->view.data)->out;

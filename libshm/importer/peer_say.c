@@ -2,6 +2,7 @@
 /* What goes out: at once where the other process takes it, else in the order in which it was wished. */
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "peer.h"
@@ -69,16 +70,37 @@ static enum shm__code speak(struct shm__peer *peer, const struct shm__peer_wish 
 	}
 }
 
+/* Records would be missing from here on. Whoever reads the socket hears that it has ended. */
+static void hang_up(struct shm__peer *peer)
+{
+	shutdown(peer->fd, SHUT_RDWR);
+}
+
+/* False: there is no room now, for the record or for its descriptor on the way. */
+static bool sent(struct shm__peer *peer, const struct shm__out *out, int beside)
+{
+	int error = shm__channel_send(peer->fd, out->data, out->size, beside, false);
+
+	if (error == -EAGAIN || error == -ETOOMANYREFS || error == -ENOBUFS || error == -ENOMEM)
+		return false;
+	/* the other process may have closed the half alone that it reads */
+	if (error)
+		hang_up(peer);
+	return true;
+}
+
 /* Into the socket, or into what waits for room in it. */
 static void transmit(struct shm__peer *peer, const struct shm__out *out, int beside)
 {
-	if (!peer->unsent_count &&
-	    shm__channel_send(peer->fd, out->data, out->size, beside, false) != -EAGAIN)
-		return; /* or the socket has ended, and whoever reads it hears of that */
+	if (!peer->unsent_count && sent(peer, out, beside))
+		return;
 	if (peer->unsent_count == SHM__PEER_UNSENT)
 		return; /* answers to one who doesn't read them */
-	if (!peer->unsent_count && beside >= 0)
+	if (!peer->unsent_count && beside >= 0) {
 		peer->unsent_fd = fcntl(beside, F_DUPFD_CLOEXEC, 0);
+		if (peer->unsent_fd < 0)
+			hang_up(peer);
+	}
 	peer->unsent[peer->unsent_count++] = *out;
 }
 
@@ -91,18 +113,17 @@ void shm__peer_answer(struct shm__peer *peer, const struct shm__out *out)
 /* True: nothing waits for room in the socket any more. */
 static bool send_rest(struct shm__peer *peer)
 {
-	unsigned sent = 0;
+	unsigned done = 0;
 
-	while (sent < peer->unsent_count &&
-	       shm__channel_send(peer->fd, peer->unsent[sent].data, peer->unsent[sent].size,
-				 sent ? -1 : peer->unsent_fd, false) != -EAGAIN)
-		sent++;
-	if (sent && peer->unsent_fd >= 0) {
+	while (done < peer->unsent_count &&
+	       sent(peer, &peer->unsent[done], done ? -1 : peer->unsent_fd))
+		done++;
+	if (done && peer->unsent_fd >= 0) {
 		close(peer->unsent_fd);
 		peer->unsent_fd = -1;
 	}
-	peer->unsent_count -= sent;
-	memmove(peer->unsent, peer->unsent + sent, peer->unsent_count * sizeof(peer->unsent[0]));
+	peer->unsent_count -= done;
+	memmove(peer->unsent, peer->unsent + done, peer->unsent_count * sizeof(peer->unsent[0]));
 	return !peer->unsent_count;
 }
 

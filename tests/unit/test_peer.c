@@ -292,6 +292,53 @@ static void what_comes_from_another_process_can_be_a_frame(void **state)
 	peer_wait(&camera);
 }
 
+#define MANY   12
+#define ROUNDS 10
+
+static void many_processes_work_in_one_loop(void **state)
+{
+	struct process workers[MANY];
+	struct metal_generic_shm *shm[MANY], *view[MANY];
+	struct pollfd waits[MANY];
+	unsigned rounds[MANY] = { 0 }, left = MANY;
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++) {
+		workers[i] = peer_start("worker");
+		shm[i] = peer_buffer(SIZE);
+		view[i] = metal_shm_attach(shm[i], workers[i].dev);
+		waits[i] = (struct pollfd){ metal_shm_device_poll_fd(workers[i].dev), POLLIN, 0 };
+		assert_int_equal(
+			metal_shm_sync_for_device(shm[i], workers[i].dev, METAL_SHM_DIR_DEV_RW), 0);
+	}
+	while (left) {
+		assert_true(poll(waits, MANY, 20000) > 0);
+		for (unsigned i = 0; i < MANY; i++) {
+			if (!waits[i].revents)
+				continue;
+			assert_int_equal(metal_shm_device_dispatch(workers[i].dev), 0);
+			if (rounds[i] == ROUNDS ||
+			    metal_shm_sync_for_cpu_timeout(shm[i], METAL_SHM_DIR_DEV_RW, 0))
+				continue;
+			if (++rounds[i] == ROUNDS)
+				left--;
+			else
+				assert_int_equal(metal_shm_sync_for_device(shm[i], workers[i].dev,
+									   METAL_SHM_DIR_DEV_RW),
+						 0);
+		}
+	}
+	for (unsigned i = 0; i < MANY; i++) {
+		const unsigned char *bytes = metal_shm_map(shm[i], METAL_SHM_READ);
+
+		assert_int_equal(bytes[0], ROUNDS);
+		assert_int_equal(bytes[SIZE - 1], ROUNDS);
+		metal_shm_detach(view[i], workers[i].dev);
+		metal_shm_free(shm[i], NULL);
+		peer_stop(&workers[i]);
+	}
+}
+
 static void only_a_connected_socket_that_keeps_records_apart_will_do(void **state)
 {
 	struct metal_device *dev;
@@ -353,6 +400,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(memory_that_may_shrink_is_not_shared),
 		cmocka_unit_test(what_it_needs_of_memory_is_chosen_and_nothing_else_attached),
 		cmocka_unit_test(what_comes_from_another_process_can_be_a_frame),
+		cmocka_unit_test(many_processes_work_in_one_loop),
 		cmocka_unit_test(only_a_connected_socket_that_keeps_records_apart_will_do),
 		cmocka_unit_test(a_buffer_is_sent_once_and_found_again),
 	};

@@ -235,6 +235,50 @@ static void no_more_is_attached_than_it_can_remember(void **state)
 	liar_end(&liar);
 }
 
+static void one_that_talks_without_end_is_heard_in_turns(void **state)
+{
+	struct liar liar = liar_start();
+	unsigned answered[2];
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++)
+		liar_write(&liar, "half", 4, NULL, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		uint8_t bytes[SHM__RECORD_MAX];
+
+		assert_int_equal(metal_shm_device_dispatch(liar.dev), 0);
+		for (answered[i] = 0; recv(liar.end, bytes, sizeof(bytes), MSG_DONTWAIT) > 0;)
+			answered[i]++;
+	}
+	/* and the answer to its HELLO, which it hasn't heard yet */
+	assert_in_range(answered[0], 60, 66);
+	assert_in_range(answered[0] + answered[1], 100, 101);
+	liar_end(&liar);
+}
+
+static void half_a_socket_is_none(void **state)
+{
+	static const int halves[] = { SHUT_RD, SHUT_WR };
+
+	(void)state;
+	for (size_t i = 0; i < SHM_TEST_COUNT(halves); i++) {
+		struct liar liar = liar_start();
+		struct metal_generic_shm *shm = peer_buffer(4096),
+					 *view = metal_shm_attach(shm, liar.dev);
+
+		assert_non_null(view);
+		assert_int_equal(shutdown(liar.end, halves[i]), 0);
+		metal_shm_sync_for_device(shm, liar.dev, METAL_SHM_DIR_DEV_RW);
+		assert_int_equal(
+			metal_shm_sync_for_cpu_timeout(shm, METAL_SHM_DIR_DEV_RW, 20 * SECOND),
+			-ENODEV);
+		assert_int_equal(metal_shm_peer_next(liar.dev, 0, &event), -ENODEV);
+		metal_shm_detach(view, liar.dev);
+		metal_shm_free(shm, NULL);
+		liar_end(&liar);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -248,6 +292,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(nobody_is_given_memory_for_the_asking),
 		cmocka_unit_test(what_waits_for_credit_is_said_when_there_is_some),
 		cmocka_unit_test(what_was_never_said_is_not_said_after_a_detach),
+		cmocka_unit_test(one_that_talks_without_end_is_heard_in_turns),
+		cmocka_unit_test(half_a_socket_is_none),
 		cmocka_unit_test(no_more_is_attached_than_it_can_remember),
 	};
 
