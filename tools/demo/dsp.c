@@ -7,7 +7,7 @@
 #include "dsp.h"
 
 #define RW        METAL_SHM_DIR_DEV_RW
-#define ANSWER_NS INT64_C(5000000000)
+#define ANSWER_NS INT64_C(10000000000)
 /* The firmware remembers so many buffers. */
 #define FRAMES_MAX 7
 
@@ -33,7 +33,6 @@ static int start(const struct demo_options *options, struct dsp *dsp)
 		if (error)
 			return error;
 	}
-	metal_shm_rproc_set_patience(dsp->dev, ANSWER_NS);
 	error = metal_shm_rproc_firmware(dsp->dev, dsp->firmware, sizeof(dsp->firmware));
 	return error ? error : metal_shm_rproc_connect(dsp->dev, ANSWER_NS);
 }
