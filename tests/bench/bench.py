@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the benches share: figures that are taken on the board, and the table in a document."""
 
+import argparse
 import json
 import os
 import re
@@ -35,13 +36,33 @@ def on_board(script, folder, *options):
             return json.load(file)
 
 
-def write_into(path, begin, end, table):
-    """Replace what stands between the lines "<!-- begin -->" and "<!-- end -->"."""
+def arguments(usage):
+    """What each bench is called with; it may add to it."""
+    parser = argparse.ArgumentParser(usage=usage)
+    parser.add_argument('build')
+    parser.add_argument('--json')
+    parser.add_argument('--document')
+    return parser
+
+
+def report(options, found, tables):
+    """Print the tables, which have names, and leave them and the figures where the options say."""
+    if options.json:
+        with open(options.json, 'w', encoding='utf-8') as file:
+            json.dump(found, file, indent=1)
+    print('\n\n'.join(tables.values()))
+    for name, table in tables.items():
+        if options.document:
+            _write_into(options.document, name, table)
+
+
+def _write_into(path, name, table):
+    """Replace what stands between the lines "<!-- NAME -->" and "<!-- end of NAME -->"."""
     with open(path, encoding='utf-8') as file:
         text = file.read()
-    text, n = re.subn(rf'(?s)(<!-- {begin} -->\n).*?(<!-- {end} -->)',
+    text, n = re.subn(rf'(?s)(<!-- {name} -->\n).*?(<!-- end of {name} -->)',
                       lambda match: f'{match[1]}{table}\n{match[2]}', text)
     if not n:
-        sys.exit(f'run.py: {path} has no <!-- {begin} -->')
+        sys.exit(f'run.py: {path} has no <!-- {name} -->')
     with open(path, 'w', encoding='utf-8') as file:
         file.write(text)

@@ -12,9 +12,7 @@ run lengths. Times are of one boot of the board, whose heaps give the DMA-BUFs; 
 are good for.
 """
 
-import argparse
 import glob
-import json
 import os
 import statistics
 import subprocess
@@ -102,23 +100,13 @@ def main():
     if bench.is_guest():
         bench.leave(times(sys.argv[1]))
         return 0
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument('build')
-    parser.add_argument('--json')
-    parser.add_argument('--document')
-    options = parser.parse_args()
+    options = bench.arguments(__doc__).parse_args()
     build = os.path.realpath(options.build)
     print('layer: on the board', file=sys.stderr)
     found = {'times': bench.on_board(__file__, build)}
     print('layer: counting instructions, two minutes', file=sys.stderr)
     found['instructions'] = {layer: instructions(build, layer) for layer in ('without', 'with')}
-    text = table(found)
-    print(text)
-    if options.json:
-        with open(options.json, 'w', encoding='utf-8') as file:
-            json.dump(found, file, indent=1)
-    if options.document:
-        bench.write_into(options.document, 'layer', 'end of layer', text)
+    bench.report(options, found, {'layer': table(found)})
     return 0
 
 

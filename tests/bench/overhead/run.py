@@ -4,12 +4,10 @@
 
     run.py BUILD [--json FILE] [--document FILE]
 
-BUILD is a build folder. --json keeps every figure; --document replaces the lines between "<!-- table -->"
-and "<!-- end -->" of a Markdown file by the table.
+BUILD is a build folder. --json keeps every figure; --document replaces the lines between
+"<!-- overhead -->" and "<!-- end of overhead -->" of a Markdown file by the table.
 """
 
-import argparse
-import json
 import os
 import sys
 
@@ -25,20 +23,10 @@ def main():
     if bench.is_guest():
         bench.leave(overhead.measure(sys.argv[1]))
         return 0
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument('build')
-    parser.add_argument('--json')
-    parser.add_argument('--document')
-    options = parser.parse_args()
+    options = bench.arguments(__doc__).parse_args()
     folder = os.path.join(os.path.realpath(options.build), 'tests', 'bench', 'overhead')
     found = bench.on_board(__file__, folder)
-    table = overhead.table(found)
-    print(table)
-    if options.json:
-        with open(options.json, 'w', encoding='utf-8') as file:
-            json.dump(found, file, indent=1)
-    if options.document:
-        bench.write_into(options.document, 'table', 'end', table)
+    bench.report(options, found, {'overhead': overhead.table(found)})
     return 0
 
 

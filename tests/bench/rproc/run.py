@@ -10,8 +10,6 @@ don't share a clock, so that only the program's own CPU time means something. --
 file by the table. Fails where memory in place takes less than 100 times fewer instructions than messages.
 """
 
-import argparse
-import json
 import os
 import sys
 
@@ -68,21 +66,11 @@ def main():
     if bench.is_guest():
         bench.leave(coprocessor.measure(sys.argv[1], ROUNDS[os.environ['LIBSHM_BENCH']]))
         return 0
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument('build')
-    parser.add_argument('--json')
-    parser.add_argument('--document')
-    options = parser.parse_args()
+    options = bench.arguments(__doc__).parse_args()
     build = os.path.realpath(options.build)
     found = {'time': on_board(build, 'time'),
              'instructions': on_board(build, 'instructions', '--icount')}
-    text = table(found)
-    print(text)
-    if options.json:
-        with open(options.json, 'w', encoding='utf-8') as file:
-            json.dump(found, file, indent=1)
-    if options.document:
-        bench.write_into(options.document, 'coprocessor', 'end of coprocessor', text)
+    bench.report(options, found, {'coprocessor': table(found)})
     if least(found, 'instructions', 'cpu') < LEAST:
         print(f'run.py: not {LEAST} times fewer instructions', file=sys.stderr)
         return 1

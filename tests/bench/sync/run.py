@@ -9,7 +9,6 @@ takes them from there and measures nothing. --document replaces the lines betwee
 each table; --plot draws the board's figures as SVG, with matplotlib.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -73,28 +72,20 @@ def main():
     if bench.is_guest():
         bench.leave(sync.measure_board(sys.argv[1]))
         return 0
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument('build')
-    for name in ('--json', '--document', '--plot', '--from'):
-        parser.add_argument(name)
+    parser = bench.arguments(__doc__)
+    parser.add_argument('--plot')
+    parser.add_argument('--from', dest='taken')
     parser.add_argument('--table', action='append', choices=sync.TABLES)
-    options = vars(parser.parse_args())
-    tables = options['table'] or list(sync.TABLES)
-    if options['from']:
-        with open(options['from'], encoding='utf-8') as file:
+    options = parser.parse_args()
+    tables = options.table or list(sync.TABLES)
+    if options.taken:
+        with open(options.taken, encoding='utf-8') as file:
             found = json.load(file)
     else:
-        found = measured(os.path.realpath(options['build']), tables)
-    if options['json']:
-        with open(options['json'], 'w', encoding='utf-8') as file:
-            json.dump(found, file, indent=1)
-    for name in tables:
-        text = sync.TABLES[name](found)
-        print(text, end='\n\n')
-        if options['document']:
-            bench.write_into(options['document'], name, f'end of {name}', text)
-    if options['plot']:
-        plot(found, options['plot'])
+        found = measured(os.path.realpath(options.build), tables)
+    bench.report(options, found, {name: sync.TABLES[name](found) for name in tables})
+    if options.plot:
+        plot(found, options.plot)
     return 0
 
 
