@@ -8,62 +8,11 @@
 #include <shm/linux.h>
 
 #include "importer.h"
+#include "physical_device.h"
 
 #define SIZE   (2u << 20)
 #define NOBODY 65534
 #define CONF   "/tmp/physical.conf"
-
-#define assert_reason(word)                                                            \
-	do {                                                                           \
-		if (!strstr(metal_shm_last_error(), word))                             \
-			fail_msg("'%s' is not in '%s'", word, metal_shm_last_error()); \
-	} while (0)
-
-/* A device that no driver of the kernel knows. */
-static int constraints(struct metal_device *dev, const struct metal_shm_frame *frame,
-		       struct metal_shm_constraints *ret)
-{
-	(void)dev;
-	(void)frame;
-	ret->access = METAL_SHM_ACCESS_DMA;
-	return 0;
-}
-
-static int attach(struct metal_device *dev, const struct metal_shm_attachment *at,
-		  struct metal_shm_view *ret)
-{
-	struct metal_shm_physical *found = calloc(1, sizeof(*found));
-	int error;
-
-	(void)dev;
-	assert_non_null(found);
-	error = metal_shm_physical_get(at, found);
-	if (error) {
-		free(found);
-		return error;
-	}
-	ret->data = found;
-	ret->segments = found->segments;
-	ret->segment_count = found->segment_count;
-	ret->access = METAL_SHM_ACCESS_DMA;
-	return 0;
-}
-
-static void detach(struct metal_device *dev, const struct metal_shm_attachment *at,
-		   struct metal_shm_view *view)
-{
-	(void)dev;
-	(void)at;
-	metal_shm_physical_put(view->data);
-	free(view->data);
-}
-
-static const struct metal_shm_device_ops ops = {
-	.struct_size = sizeof(ops),
-	.constraints = constraints,
-	.attach = attach,
-	.detach = detach,
-};
 
 static struct metal_device *device;
 
@@ -76,7 +25,8 @@ static int begin(void **state)
 	fputs("[heap:system]\ncoherent = yes\n[heap:reserved]\ncoherent = yes\n", file);
 	assert_int_equal(fclose(file), 0);
 	assert_int_equal(setenv("LIBSHM_HEAPS_CONF", CONF, 1), 0);
-	return metal_shm_device_create(&ops, "bare", NULL, &device);
+	device = physical_device(METAL_SHM_ACCESS_DMA);
+	return 0;
 }
 
 static int finish(void **state)
@@ -198,24 +148,16 @@ static void address_of_a_part_is_that_of_its_first_byte(void **state)
 	metal_shm_free(shm, NULL);
 }
 
-static void refuse(struct metal_generic_shm *shm, int error, const char *word)
-{
-	errno = 0;
-	assert_null(metal_shm_attach(shm, device));
-	assert_int_equal(errno, error);
-	assert_reason(word);
-}
-
 static void memory_whose_place_nobody_tells_is_refused(void **state)
 {
 	struct metal_generic_shm *memfd = memory_of("memfd", SIZE), *anon = memory_of("anon", SIZE);
 	struct metal_generic_shm *system = memory_of("heap:system", SIZE);
 
 	(void)state;
-	refuse(system, ENODATA, "where a driver maps frames");
+	physical_refuse(system, device, ENODATA, "where a driver maps frames");
 	metal_shm_free(system, NULL);
-	refuse(memfd, ENOTSUP, "may move the pages");
-	refuse(anon, ENOTSUP, "may move the pages");
+	physical_refuse(memfd, device, ENOTSUP, "may move the pages");
+	physical_refuse(anon, device, ENOTSUP, "may move the pages");
 	metal_shm_free(memfd, NULL);
 	metal_shm_free(anon, NULL);
 }
@@ -228,7 +170,7 @@ static void heap_that_nobody_calls_coherent_is_refused(void **state)
 	unlink(CONF);
 	unsetenv("LIBSHM_HEAPS_CONF");
 	shm = memory_of("heap:reserved", SIZE);
-	refuse(shm, ENOTSUP, "heaps.conf");
+	physical_refuse(shm, device, ENOTSUP, "heaps.conf");
 	metal_shm_free(shm, NULL);
 }
 

@@ -22,17 +22,11 @@
 #include <shm/device.h>
 #include <shm/linux.h>
 
-#include "shm_test.h"
+#include "physical_device.h"
 
 #define PAGE    4096u
 #define PAGES   700u /* more than are read at once */
 #define PRESENT (UINT64_C(1) << 63)
-
-#define assert_reason(word)                                                            \
-	do {                                                                           \
-		if (!strstr(metal_shm_last_error(), word))                             \
-			fail_msg("'%s' is not in '%s'", word, metal_shm_last_error()); \
-	} while (0)
 
 /* The machine. */
 static struct {
@@ -138,7 +132,7 @@ int ioctl(int fd, unsigned long request, ...)
 	return 0;
 }
 
-/* A source of it, and a device that asks where it is. */
+/* A source of it. */
 static int allocate(struct metal_device *dev, size_t size, metal_shm_type type,
 		    struct metal_shm_memory *ret)
 {
@@ -184,45 +178,6 @@ static void unmap(struct metal_device *dev, struct metal_shm_memory *of, void *a
 	munmap(address, length);
 }
 
-static int constraints(struct metal_device *dev, const struct metal_shm_frame *frame,
-		       struct metal_shm_constraints *ret)
-{
-	(void)dev;
-	(void)frame;
-	ret->access = METAL_SHM_ACCESS_CPU_USER; /* parts in place */
-	return 0;
-}
-
-static int attach(struct metal_device *dev, const struct metal_shm_attachment *at,
-		  struct metal_shm_view *ret)
-{
-	struct metal_shm_physical *found = calloc(1, sizeof(*found));
-	int error;
-
-	(void)dev;
-	assert_non_null(found);
-	error = metal_shm_physical_get(at, found);
-	if (error) {
-		free(found);
-		return error;
-	}
-	ret->data = found;
-	ret->segments = found->segments;
-	ret->segment_count = found->segment_count;
-	ret->access = METAL_SHM_ACCESS_CPU_USER;
-	return 0;
-}
-
-static void detach(struct metal_device *dev, const struct metal_shm_attachment *at,
-		   struct metal_shm_view *view)
-{
-	(void)dev;
-	(void)at;
-	metal_shm_physical_put(view->data);
-	metal_shm_physical_put(view->data);
-	free(view->data);
-}
-
 static const struct metal_shm_device_ops source_ops = {
 	.struct_size = sizeof(source_ops),
 	.allocate = allocate,
@@ -230,13 +185,6 @@ static const struct metal_shm_device_ops source_ops = {
 	.properties = properties,
 	.map = map,
 	.unmap = unmap,
-};
-
-static const struct metal_shm_device_ops importer_ops = {
-	.struct_size = sizeof(importer_ops),
-	.constraints = constraints,
-	.attach = attach,
-	.detach = detach,
 };
 
 static struct metal_device *source, *importer;
@@ -252,7 +200,7 @@ static int begin(void **state)
 		is.entry[i] = PRESENT | (UINT64_C(1) << 61) | (0x1000 + i);
 	is.entries = PAGES;
 	assert_int_equal(metal_shm_device_create(&source_ops, "source", NULL, &source), 0);
-	assert_int_equal(metal_shm_device_create(&importer_ops, "importer", NULL, &importer), 0);
+	importer = physical_device(METAL_SHM_ACCESS_CPU_USER); /* parts in place */
 	return 0;
 }
 
@@ -288,14 +236,6 @@ static void expect(struct metal_generic_shm *shm, const struct metal_shm_segment
 		assert_int_equal(segments[i].length, expected[i].length);
 	}
 	metal_shm_detach(view, importer);
-}
-
-static void refuse(struct metal_generic_shm *shm, int error, const char *word)
-{
-	errno = 0;
-	assert_null(metal_shm_attach(shm, importer));
-	assert_int_equal(errno, error);
-	assert_reason(word);
 }
 
 static void neighbouring_pages_are_one_segment(void **state)
@@ -350,7 +290,7 @@ static void frame_zero_is_a_refusal(void **state)
 
 	(void)state;
 	is.entry[2] = PRESENT | (UINT64_C(1) << 61);
-	refuse(shm, EPERM, "CAP_SYS_ADMIN");
+	physical_refuse(shm, importer, EPERM, "CAP_SYS_ADMIN");
 	metal_shm_free(shm, NULL);
 }
 
@@ -360,9 +300,9 @@ static void page_that_is_not_there_is_refused(void **state)
 
 	(void)state;
 	is.entry[1] = UINT64_C(1) << 62 | 0x1234; /* swapped out */
-	refuse(shm, ENODATA, "shows no page");
+	physical_refuse(shm, importer, ENODATA, "shows no page");
 	is.entries = 1;
-	refuse(shm, ENODATA, "it ends");
+	physical_refuse(shm, importer, ENODATA, "it ends");
 	metal_shm_free(shm, NULL);
 }
 
@@ -372,7 +312,7 @@ static void map_that_is_closed_to_us_is_refused(void **state)
 
 	(void)state;
 	is.refuse_pagemap = EACCES;
-	refuse(shm, EACCES, "/proc/self/pagemap");
+	physical_refuse(shm, importer, EACCES, "/proc/self/pagemap");
 	metal_shm_free(shm, NULL);
 }
 
@@ -383,13 +323,13 @@ static void pages_that_may_move_have_no_address(void **state)
 
 	(void)state;
 	is.exporter = "i915";
-	refuse(shm, ENOTSUP, "i915 may move");
+	physical_refuse(shm, importer, ENOTSUP, "i915 may move");
 	is.exporter = "";
-	refuse(shm, ENOTSUP, "nothing tells whose");
+	physical_refuse(shm, importer, ENOTSUP, "nothing tells whose");
 	is.exporter = NULL;
-	refuse(shm, ENOTSUP, "no DMA-BUF");
+	physical_refuse(shm, importer, ENOTSUP, "no DMA-BUF");
 	wrapped = metal_shm_wrap(bytes, sizeof(bytes), NULL, NULL);
-	refuse(wrapped, ENOTSUP, "no DMA-BUF");
+	physical_refuse(wrapped, importer, ENOTSUP, "no DMA-BUF");
 	metal_shm_free(wrapped, NULL);
 	metal_shm_free(shm, NULL);
 }
@@ -402,7 +342,7 @@ static void memory_whose_sync_misses_the_device_is_refused(void **state)
 	(void)state;
 	is.coherent = METAL_SHM_UNKNOWN;
 	shm = buffer(PAGE);
-	refuse(shm, ENOTSUP, "heaps.conf");
+	physical_refuse(shm, importer, ENOTSUP, "heaps.conf");
 	is.exporter = "udmabuf";
 	expect(shm, &expected, 1);
 	metal_shm_free(shm, NULL);
