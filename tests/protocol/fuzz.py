@@ -64,6 +64,15 @@ def run(work, *arguments):
             with open(os.path.join(work, entry), 'rb') as file:
                 inputs.append('input: ' + file.read().hex())
         raise tap.Failed('\n'.join(answer.stdout.splitlines()[-60:] + inputs))
+    return answer.stdout
+
+
+def tell(said):
+    """How much was tried, and what of it was reached."""
+    reached = [line for line in said.splitlines() if ' cov: ' in line]
+    done = [line for line in said.splitlines() if line.startswith('Done ')]
+    for line in reached[-1:] + done:
+        print(f'# {line.strip()}')
 
 
 def write_back(name, work, corpus):
@@ -92,7 +101,7 @@ def fuzz(name):
         if not seconds:
             run(work, '-seed=1', f'-runs={len(kept(name)) + MADE}', *arguments)
             return
-        run(work, f'-max_total_time={seconds}', '-reduce_inputs=1', *arguments)
+        tell(run(work, f'-max_total_time={seconds}', '-reduce_inputs=1', *arguments))
         if 'keep' in sys.argv:
             write_back(name, work, corpus)
 
