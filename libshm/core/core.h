@@ -16,6 +16,7 @@
 #include <shm/shm.h>
 
 #include "ranges.h"
+#include "reason.h"
 #include "system.h"
 
 #define SHM__DEVICE_TAG UINT64_C(0x6d6574616c646576)
@@ -205,12 +206,8 @@ struct shm__root {
 };
 
 /* error.c */
-int shm__error(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void shm__log(enum metal_shm_log_level level, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
 bool shm__logs(enum metal_shm_log_level level);
 void shm__log_at_end(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void shm__misuse(const char *call, const char *what);
 int shm__refuse_fork(void);
 
 /* stats.c */
@@ -223,6 +220,7 @@ void shm__retire_slot(struct shm__slot *slot);
 
 /* device.c */
 int shm__not_a_device(void);
+void shm__set_name(char *to, size_t size, const char *name);
 void shm__device_ref(struct metal_device *dev);
 void shm__device_unref(struct metal_device *dev);
 int shm__device_dispatch(struct metal_device *dev);
@@ -367,6 +365,7 @@ void shm__guard_lock_word(struct shm__root *root, size_t offset);
 void shm__guard_compare(struct metal_generic_shm *view);
 
 /* turn.c */
+struct shm__deadline;
 struct shm__turn {
 	size_t start, end;
 	const struct metal_device *taker; /* NULL: the program */
@@ -379,6 +378,9 @@ int shm__error_held(const struct shm__root *root, const struct shm__range *range
 
 /* fence.c */
 void shm__fences_look(struct shm__root *root);
+/* Unlocks the memory for it. */
+int shm__wait_fences(struct shm__root *root, const struct shm__turn *turn,
+		     struct shm__deadline *deadline);
 void shm__fences_drop(struct shm__root *root);
 int shm__fence_import(struct metal_generic_shm *shm, const struct metal_device *dev,
 		      enum metal_shm_dir dir, int os_handle);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Devices: drivers by scheme, life, dispatch. */
-#include <stdio.h>
 #include <string.h>
 
 #include "core.h"
@@ -120,6 +119,14 @@ int metal_shm_device_open(const char *name, struct metal_device **ret_dev)
 }
 
 /* All of a group of operations or none. */
+/* Cut where there is no room. */
+void shm__set_name(char *to, size_t size, const char *name)
+{
+	while (--size && *name)
+		*to++ = *name++;
+	*to = '\0';
+}
+
 static int check_group(const char *what, unsigned have, unsigned all)
 {
 	if (have && have != all)
@@ -170,7 +177,7 @@ int metal_shm_device_create(const struct metal_shm_device_ops *ops, const char *
 		return shm__error(ENOMEM, "no memory for a device");
 	dev->ops = ops;
 	dev->data = data;
-	snprintf(dev->name, sizeof(dev->name), "%s", name);
+	shm__set_name(dev->name, sizeof(dev->name), name);
 	atomic_init(&dev->refs, 1);
 	shm__mutex_init(&dev->lock);
 	atomic_store(&dev->tag, SHM__DEVICE_TAG);

@@ -163,9 +163,6 @@ static inline void shm__soil(struct shm__root *root, struct shm__range *range,
 		range->flags |= SHM__DEV_DIRTY;
 }
 
-/* In one piece: each frame does it several times, and gcc 12 left calls of 40 instructions. */
-#define SHM__FLAT static inline __attribute__((always_inline))
-
 static inline int shm__elided(struct shm__root *root)
 {
 	shm__count_one(&root->counters.value[SHM__ELIDED]);
@@ -213,10 +210,10 @@ static inline int shm__prepare(struct shm__root *root, size_t start, size_t end,
 	return shm__prepare_dirty(root, start, end, taker, dir);
 }
 
-/* All of a memory, in one state, without work, failures or shadows. */
+/* All of a memory, in one state, without work, failures or shadows: what a frame's short ways are for. */
 static inline bool shm__is_simple(const struct shm__root *root, const struct metal_generic_shm *shm)
 {
-	return !(root->pending | root->unusual) && root->ranges.count == 1 &&
+	return SHM__SHORT_WAYS && !(root->pending | root->unusual) && root->ranges.count == 1 &&
 	       shm->size == root->size && RB_ROOT(&root->ranges.tree)->holders <= 1;
 }
 

@@ -197,3 +197,66 @@ int shm__fence_export(struct metal_generic_shm *shm, enum metal_shm_dir dir)
 	shm__mutex_unlock(&root->lock);
 	return ret;
 }
+
+static int wait_fences_on(struct shm__root *root, int os_handle, const struct shm__turn *turn,
+			  struct shm__deadline *deadline)
+{
+	int error;
+
+	shm__trace(root, turn->taker, SHM__TRACE_WAIT, turn->start, turn->end - turn->start, 1);
+	shm__mutex_unlock(&root->lock);
+	error = shm__os_wait_fences(os_handle, turn->writes, shm__deadline_ns(deadline));
+	shm__trace(root, turn->taker, SHM__TRACE_WAITED, turn->start, turn->end - turn->start, 1);
+	shm__mutex_lock(&root->lock);
+	if (error == -ETIMEDOUT)
+		shm__error(ETIMEDOUT, "a fence of the buffer is not signalled");
+	return error;
+}
+
+static int wait_fences_of(struct shm__root *root, const struct shm__root *backing,
+			  const struct shm__turn *turn, struct shm__deadline *deadline)
+{
+	if (backing->memory.os_handle < 0 || backing->properties.dmabuf != METAL_SHM_YES)
+		return 0;
+	return wait_fences_on(root, backing->memory.os_handle, turn, deadline);
+}
+
+/* A window's fences are its own DMA-BUF's. The windows may be others after each wait. */
+static int wait_fences_of_windows(struct shm__root *root, const struct shm__turn *turn,
+				  struct shm__deadline *deadline)
+{
+	struct shm__window *window = shm__window_fenced(root, NULL, turn->start, turn->end);
+	int error = 0;
+
+	while (window && !error) {
+		const struct shm__window place = { .from = window->from, .to = window->to };
+
+		error = wait_fences_on(root, window->memory.os_handle, turn, deadline);
+		window = shm__window_fenced(root, &place, turn->start, turn->end);
+	}
+	return error;
+}
+
+/* Of the memory and its windows, and of each shadow in which the bytes are; a view stays while this call uses it. */
+int shm__wait_fences(struct shm__root *root, const struct shm__turn *turn,
+		     struct shm__deadline *deadline)
+{
+	int error = 0;
+	size_t at = turn->start;
+
+	if (root->unusual & (SHM__FENCES | SHM__SHARED))
+		error = wait_fences_of(root, root, turn, deadline);
+	if (!error && (root->unusual & SHM__FENCES))
+		error = wait_fences_of_windows(root, turn, deadline);
+	if (!error && root->kept)
+		shm__fences_look(root);
+	while (!error && root->shadows && at < turn->end) {
+		const struct shm__range *range = shm__range_at(&root->ranges, at);
+		struct metal_generic_shm *view = range->newest;
+
+		at = range->end;
+		if (view && (view->view.flags & METAL_SHM_VIEW_FENCES))
+			error = wait_fences_of(root, view->shadow->root, turn, deadline);
+	}
+	return error;
+}

@@ -4,7 +4,6 @@
  * or idle: its work is done and the bytes stay its until the next hand-over. What nobody holds is the
  * program's.
  */
-#include <stdio.h>
 
 #include "core.h"
 
@@ -145,7 +144,7 @@ static inline void end_work(struct shm__root *root, struct metal_generic_shm *vi
 	}
 	if (error) {
 		root->unusual |= SHM__FAILED;
-		snprintf(root->failed_by, sizeof(root->failed_by), "%.63s", view->dev->name);
+		shm__set_name(root->failed_by, sizeof(root->failed_by), view->dev->name);
 	}
 }
 

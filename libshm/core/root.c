@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Memories: taken from a source, found again by identity or name, given back with the last user. */
-#include <stdio.h>
 #include <string.h>
 
 #include "core.h"
@@ -24,12 +23,13 @@ int shm__type_check(metal_shm_type type)
 }
 
 /* Whoever can look it up may declare it, if the system has a place for that. */
-static int refuse_unknown(const char *name, const char *is, const char *who, const char *flag)
+static int refuse_unknown(const char *name, const char *is, const char *needs, const char *flag)
 {
 	const char *place = shm__os_declared_in(name);
 
-	return shm__error(ENOTSUP, "nothing tells whether %s's memory is %s, and %s %s%s%s", name,
-			  is, who, flag, place ? "; if it is known to be, say so in " : "",
+	return shm__error(ENOTSUP, "nothing tells whether %s's memory is %s, and %s %s %s%s%s",
+			  name, is, needs ? needs : "the program", needs ? "needs" : "asks for",
+			  flag, place ? "; if it is known to be, say so in " : "",
 			  place ? place : "");
 }
 
@@ -43,32 +43,34 @@ int shm__require(const struct metal_shm_properties *have, metal_shm_type type, c
 	const struct {
 		metal_shm_type flag;
 		enum metal_shm_tri want, have;
-		const char *is, *is_not, *text;
 	} rules[] = {
-		{ METAL_SHM_CACHED, METAL_SHM_YES, have->cached, "cached", "is not cached",
-		  "METAL_SHM_CACHED" },
-		{ METAL_SHM_NOTCACHED, METAL_SHM_NO, have->cached, "uncached", "is cached",
-		  "METAL_SHM_NOTCACHED" },
-		{ METAL_SHM_CONTIGUOUS, METAL_SHM_YES, have->contiguous, "contiguous",
-		  "is not contiguous", "METAL_SHM_CONTIGUOUS" },
-		{ METAL_SHM_ZEROED, METAL_SHM_YES, have->zeroed, "zeroed", "is not zeroed",
-		  "METAL_SHM_ZEROED" },
-		{ METAL_SHM_SECURE, METAL_SHM_YES, have->secure, "secure", "is not secure",
-		  "METAL_SHM_SECURE" },
-		{ METAL_SHM_DMABUF, METAL_SHM_YES, have->dmabuf, "a DMA-BUF", "is no DMA-BUF",
-		  "METAL_SHM_DMABUF" },
+		{ METAL_SHM_CACHED, METAL_SHM_YES, have->cached },
+		{ METAL_SHM_NOTCACHED, METAL_SHM_NO, have->cached },
+		{ METAL_SHM_CONTIGUOUS, METAL_SHM_YES, have->contiguous },
+		{ METAL_SHM_ZEROED, METAL_SHM_YES, have->zeroed },
+		{ METAL_SHM_SECURE, METAL_SHM_YES, have->secure },
+		{ METAL_SHM_DMABUF, METAL_SHM_YES, have->dmabuf },
 	};
-	char who[160];
+	/* apart, for firmware that has no words */
+	static const struct {
+		const char *is, *is_not, *flag;
+	} words[] = {
+		{ "cached", "is not cached", "METAL_SHM_CACHED" },
+		{ "uncached", "is cached", "METAL_SHM_NOTCACHED" },
+		{ "contiguous", "is not contiguous", "METAL_SHM_CONTIGUOUS" },
+		{ "zeroed", "is not zeroed", "METAL_SHM_ZEROED" },
+		{ "secure", "is not secure", "METAL_SHM_SECURE" },
+		{ "a DMA-BUF", "is no DMA-BUF", "METAL_SHM_DMABUF" },
+	};
 
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
 		if (!(type & rules[i].flag) || rules[i].have == rules[i].want)
 			continue;
-		snprintf(who, sizeof(who), "%s %s", needs ? needs : "the program",
-			 needs ? "needs" : "asks for");
 		if (rules[i].have == METAL_SHM_UNKNOWN)
-			return refuse_unknown(name, rules[i].is, who, rules[i].text);
-		return shm__error(ENOTSUP, "%s's memory %s, and %s %s", name, rules[i].is_not, who,
-				  rules[i].text);
+			return refuse_unknown(name, words[i].is, needs, words[i].flag);
+		return shm__error(ENOTSUP, "%s's memory %s, and %s %s %s", name, words[i].is_not,
+				  needs ? needs : "the program", needs ? "needs" : "asks for",
+				  words[i].flag);
 	}
 	return 0;
 }
@@ -338,7 +340,7 @@ int metal_shm_open(const char *name, size_t size, metal_shm_type shm_type,
 			if (!strcmp(root->name, name))
 				shm = fresh;
 		if (!shm)
-			snprintf(fresh->root->name, sizeof(fresh->root->name), "%s", name);
+			shm__set_name(fresh->root->name, sizeof(fresh->root->name), name);
 		shm__mutex_unlock(&shm__registry);
 		if (!shm) {
 			*ret_shm = fresh;

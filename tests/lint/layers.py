@@ -18,6 +18,8 @@ PORTABLE_SHM = {'shm/shm.h', 'shm/frame.h', 'shm/observe.h', 'shm/device.h',
 PORTABLE = ('libshm/core', 'libshm/protocol')
 # Macros alone, of which a copy can lie beside any compiler.
 HEADER_ONLY = {'bsd/sys/tree.h'}
+# Beside which a folder of the platform's stands, for firmware without words.
+WORDS = 'libshm/core/words'
 FOREIGN = re.compile(r'^(CL/|libdrm/|drm/|drm|xf86drm|linux/videodev2\.h|libv4l)')
 # Sources, importers and adapters that no file of the tree names yet, and other names for them.
 NAMES = {'memfd', 'udmabuf', 'dma_heap', 'drm', 'v4l2', 'opencl', 'rproc', 'vfio', 'uio',
@@ -49,7 +51,7 @@ def beside(tree, name, header, *folders):
 def core_and_protocol_include_nothing_of_an_os(tree):
     def allowed(name, kind, header):
         if kind == '"':
-            if header != 'system.h' and not beside(tree, name, header, *PORTABLE):
+            if header != 'system.h' and not beside(tree, name, header, *PORTABLE, WORDS):
                 return 'not a portable header'
         elif header.startswith('shm/'):
             if header not in PORTABLE_SHM:
@@ -115,7 +117,8 @@ def adapters_include_only_libshms_public_headers(tree):
         if header.startswith('shm/'):
             return None if header[4:] in core | own else "another adapter's header, or none"
         # what crosses to the other side is the adapter's too: it links those objects itself
-        if kind == '"' and not beside(tree, name, header, adapter, 'libshm/protocol'):
+        if kind == '"' and not beside(tree, name, header, adapter, 'libshm/protocol',
+                                           f'{adapter}/firmware/words'):
             return f'not in {adapter}'
         return None
 

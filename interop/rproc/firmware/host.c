@@ -13,24 +13,23 @@ static struct host *host_of(const struct metal_device *dev)
 
 int shm__host_error(enum shm__code code, const char *what)
 {
-	static const struct {
-		enum shm__code code;
-		int error;
-		const char *why;
-	} reasons[] = {
-		{ SHM__CODE_AGAIN, EAGAIN, "it takes no more messages just now" },
-		{ SHM__CODE_DOWN, ENOTCONN, "it hasn't begun" },
-		{ SHM__CODE_NOT_HELD, EINVAL, "it didn't give just these bytes" },
-		{ SHM__CODE_NO_MEMORY, ENOMEM, "it has none" },
-		{ SHM__CODE_FULL, ENOSPC, "too many at a time" },
-		{ SHM__CODE_REFUSED, EACCES, "it doesn't want to" },
-	};
-
-	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-		if (reasons[i].code == code)
-			return metal_shm_set_error(reasons[i].error, "%s: %s", what,
-						   reasons[i].why);
-	return metal_shm_set_error(EIO, "%s: code %d", what, (int)code);
+	switch (code) {
+	case SHM__CODE_AGAIN:
+		return shm__refuse(EAGAIN, "%s: it takes no more messages just now", what);
+	case SHM__CODE_DOWN:
+		return shm__refuse(ENOTCONN, "%s: it hasn't begun", what);
+	case SHM__CODE_NOT_HELD:
+		return shm__refuse(EINVAL, "%s: it didn't give just these bytes", what);
+	case SHM__CODE_NO_MEMORY:
+		return shm__refuse(ENOMEM, "%s: it has none", what);
+	case SHM__CODE_FULL:
+		return shm__refuse(ENOSPC, "%s: too many at a time", what);
+	case SHM__CODE_REFUSED:
+		return shm__refuse(EACCES, "%s: it doesn't want to", what);
+	default:
+		break;
+	}
+	return shm__refuse(EIO, "%s: code %d", what, (int)code);
 }
 
 static bool send_outs(struct host *host)
@@ -125,7 +124,7 @@ static int host_give(struct metal_device *dev, struct metal_shm_view *view,
 
 	(void)range;
 	if (share->state != SHARE_LIVE)
-		return metal_shm_set_error(ENODEV, "the host began anew, the memory is void");
+		return shm__refuse(ENODEV, "the host began anew, the memory is void");
 	if (!shm__host_is_given(host, share, piece->offset, piece->length))
 		return shm__host_error(SHM__CODE_NOT_HELD, "the host can't have them back");
 	while (host->returns[i].share)
@@ -191,10 +190,10 @@ int metal_shm_host_open(const struct metal_shm_host_setup *setup, struct metal_d
 	if (!setup || !ret_host || setup->struct_size < sizeof(*setup) || !setup->channel ||
 	    !setup->channel->send || !setup->channel->poll || !setup->channel->room ||
 	    !setup->events || !setup->reach || !setup->reach_count || !metal_shm_platform())
-		return metal_shm_set_error(EINVAL, "a host needs a platform, a channel, events and "
-						   "what is reached");
+		return shm__refuse(EINVAL, "a host needs a platform, a channel, events and "
+					   "what is reached");
 	if (host->dev)
-		return metal_shm_set_error(ENOSPC, "there is a host already");
+		return shm__refuse(ENOSPC, "there is a host already");
 	error = metal_shm_device_create(&shm__host_ops, "host", host, &host->dev);
 	if (error)
 		return error;
@@ -218,7 +217,7 @@ int metal_shm_host_begin(struct metal_device *dev)
 	struct shm__out out;
 
 	if (!host)
-		return metal_shm_set_error(EINVAL, "not the host");
+		return shm__refuse(EINVAL, "not the host");
 	if (!shm__host_flush(host))
 		return shm__host_error(SHM__CODE_AGAIN, "the host isn't told");
 	shm__session_begin(&host->session, new_session(), &out);
@@ -233,8 +232,8 @@ int metal_shm_host_send(struct metal_device *dev, const void *message, size_t si
 	struct shm__out out;
 
 	if (!host || !message || !size || size > METAL_SHM_MESSAGE_MAX)
-		return metal_shm_set_error(EINVAL, "not the host, or no message of 1 to %d bytes",
-					   METAL_SHM_MESSAGE_MAX);
+		return shm__refuse(EINVAL, "not the host, or no message of 1 to %d bytes",
+				   METAL_SHM_MESSAGE_MAX);
 	if (shm__host_flush(host))
 		code = shm__session_send(&host->session, message, size, &out);
 	if (code)
@@ -249,7 +248,7 @@ int metal_shm_host_fail(struct metal_generic_shm *shm, struct metal_device *dev,
 	int ret;
 
 	if (!host || error >= 0)
-		return metal_shm_set_error(EINVAL, "not the host, or no error");
+		return shm__refuse(EINVAL, "not the host, or no error");
 	host->returning = error == -ECANCELED ? SHM__CODE_CANCELLED : SHM__CODE_FAILED;
 	ret = metal_shm_sync_for_device(shm, dev, METAL_SHM_DIR_DEV_RW);
 	host->returning = SHM__CODE_OK;
@@ -261,7 +260,7 @@ int metal_shm_host_id(struct metal_generic_shm *shm, struct metal_device *dev, u
 	const struct host_piece *piece = check(dev) ? metal_shm_view_data(shm, dev) : NULL;
 
 	if (!piece || !ret_id)
-		return metal_shm_set_error(EINVAL, "not a handle that is attached to the host");
+		return shm__refuse(EINVAL, "not a handle that is attached to the host");
 	*ret_id = piece->share->id;
 	return 0;
 }
@@ -271,7 +270,7 @@ int metal_shm_host_stats(const struct metal_device *dev, struct metal_shm_host_s
 	const struct host *host = check(dev);
 
 	if (!host || !ret)
-		return metal_shm_set_error(EINVAL, "not the host, or NULL");
+		return shm__refuse(EINVAL, "not the host, or NULL");
 	*ret = (struct metal_shm_host_stats){
 		.faults = host->session.faults,
 		.stale = host->session.stale,

@@ -10,6 +10,7 @@
 #include <shm/firmware.h>
 #include <shm/generic.h>
 
+#include "refuse.h"
 #include "session.h"
 
 /* Set on the compiler's command line where a firmware needs others. */

@@ -178,7 +178,7 @@ static int refuse_answer(struct host *host, const char *why, int error)
 	if (host->answer)
 		host->answer->state = SHARE_LEAVING;
 	host->answer = NULL;
-	return metal_shm_set_error(error, "%s", why);
+	return shm__refuse(error, "%s", why);
 }
 
 static int await(struct host *host, size_t size, metal_shm_type type)
@@ -209,7 +209,7 @@ static int request(struct host *host, size_t size, metal_shm_type type)
 	int error;
 
 	if (host->dispatching)
-		return metal_shm_set_error(EDEADLK, "memory can't be waited for in a host's event");
+		return shm__refuse(EDEADLK, "memory can't be waited for in a host's event");
 	if (shm__host_flush(host))
 		code = shm__session_request(&host->session, size, type, &host->tag, &out);
 	if (code)
@@ -288,11 +288,11 @@ int shm__host_map(struct metal_device *dev, struct metal_shm_memory *memory, int
 	const struct host_share *share = memory->data;
 
 	if (share->count != 1)
-		return metal_shm_set_error(ENOTSUP,
-					   "the memory lies in %u places: see metal_shm_segments()",
-					   (unsigned)share->count);
+		return shm__refuse(ENOTSUP,
+				   "the memory lies in %u places: see metal_shm_segments()",
+				   (unsigned)share->count);
 	if ((prot & METAL_SHM_WRITE) && !(share->dir & SHM__WIRE_WRITES))
-		return metal_shm_set_error(EACCES, "the host shares the memory for reading");
+		return shm__refuse(EACCES, "the host shares the memory for reading");
 	*ret_address = (void *)(uintptr_t)host_of(dev)->segments[share->first].device_address;
 	return 0;
 }

@@ -45,13 +45,13 @@ int shm__host_attach(struct metal_device *dev, const struct metal_shm_attachment
 	struct host_piece *piece = host->pieces;
 
 	if (!is_ours(host, share))
-		return metal_shm_set_error(ENOTSUP, "%s uses no memory but its own",
-					   metal_shm_device_name(dev));
+		return shm__refuse(ENOTSUP, "%s uses no memory but its own",
+				   metal_shm_device_name(dev));
 	while (piece < host->pieces + SHM_HOST_PIECES && piece->share)
 		piece++;
 	if (piece == host->pieces + SHM_HOST_PIECES)
-		return metal_shm_set_error(ENOSPC, "%d ranges are attached to %s already",
-					   SHM_HOST_PIECES, metal_shm_device_name(dev));
+		return shm__refuse(ENOSPC, "%d ranges are attached to %s already", SHM_HOST_PIECES,
+				   metal_shm_device_name(dev));
 	*piece = (struct host_piece){
 		.share = share,
 		.view = at->shm,

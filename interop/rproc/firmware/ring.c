@@ -2,9 +2,9 @@
 /* A channel of two rings: see libshm/protocol/ring_end.h. */
 #include <errno.h>
 
-#include <shm/device.h>
 #include <shm/ring.h>
 
+#include "refuse.h"
 #include "ring_end.h"
 
 struct ends {
@@ -49,7 +49,7 @@ int metal_shm_ring_channel(struct metal_shm_ring *ring, struct metal_shm_channel
 	if (!shm__ring_open(&ends->from_host, SHM__RING_TAKES, ring->from_host,
 			    ring->from_host_size) ||
 	    !shm__ring_open(&ends->to_host, SHM__RING_PUTS, ring->to_host, ring->to_host_size))
-		return metal_shm_set_error(EINVAL, "no ring in the memory: the host formats it");
+		return shm__refuse(EINVAL, "no ring in the memory: the host formats it");
 	*ret_channel = (struct metal_shm_channel){
 		.data = ring,
 		.send = ring_send,

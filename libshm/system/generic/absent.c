@@ -42,13 +42,6 @@ int shm__os_identity(int os_handle, struct shm__identity *ret)
 	return shm__error(ENOTSUP, "%d is no descriptor here", os_handle);
 }
 
-int shm__os_wait_fences(int os_handle, bool next_access_writes, int64_t deadline_ns)
-{
-	(void)next_access_writes;
-	(void)deadline_ns;
-	return shm__error(ENOTSUP, "%d is no descriptor here", os_handle);
-}
-
 struct metal_generic_shm *metal_shm_allocate_for(size_t size, struct metal_device *const devs[],
 						 size_t n, metal_shm_type shm_type)
 {
@@ -60,9 +53,13 @@ struct metal_generic_shm *metal_shm_allocate_for(size_t size, struct metal_devic
 	return NULL;
 }
 
-void shm__fences_look(struct shm__root *root)
+int shm__wait_fences(struct shm__root *root, const struct shm__turn *turn,
+		     struct shm__deadline *deadline)
 {
 	(void)root;
+	(void)turn;
+	(void)deadline;
+	return 0;
 }
 
 void shm__fences_drop(struct shm__root *root)

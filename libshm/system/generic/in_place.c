@@ -144,13 +144,3 @@ int shm__window_sync(struct shm__root *root, size_t start, size_t end, bool back
 	(void)ret_reach;
 	return shm__error(ENOTSUP, "%s: no pages here", root->src->name);
 }
-
-struct shm__window *shm__window_fenced(struct shm__root *root, const struct shm__window *after,
-				       size_t start, size_t end)
-{
-	(void)root;
-	(void)after;
-	(void)start;
-	(void)end;
-	return NULL;
-}

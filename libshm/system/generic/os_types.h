@@ -10,6 +10,10 @@
 #define SHM__HOLDERS     3
 #define SHM__REASON_SIZE 160
 
+/* One way for all, once: firmware has less room than time. */
+#define SHM__SHORT_WAYS 0
+#define SHM__FLAT       static
+
 typedef struct {
 	atomic_uint taken; /* a word: some processors exchange no bytes */
 } shm__mutex;
