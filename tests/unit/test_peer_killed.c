@@ -145,10 +145,42 @@ static void what_a_camera_gave_before_it_was_killed_can_be_read(void **state)
 	shm_test_note("%u frames", frames);
 }
 
+static void whoever_asks_a_process_that_is_killed_has_memory_or_none(void **state)
+{
+	unsigned granted = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		struct process granter = peer_start("granter");
+		struct metal_generic_shm *shm = NULL;
+		struct killing killing;
+		pthread_t killer = kill_at_random(&killing, granter.pid);
+		int error;
+
+		while (!(error = metal_shm_peer_request(granter.dev, SIZE, 0, ALL_IN, &shm))) {
+			unsigned char *bytes = metal_shm_map(shm, METAL_SHM_READ | METAL_SHM_WRITE);
+
+			granted++;
+			assert_non_null(bytes);
+			error = metal_shm_sync_for_cpu_timeout(shm, METAL_SHM_DIR_DEV_RW, 0);
+			assert_int_equal(error, 0);
+			memset(bytes, 1, SIZE);
+			error = metal_shm_peer_leave(shm, granter.dev);
+			assert_true(!error || error == -ENODEV || error == -ENOTCONN);
+			metal_shm_free(shm, NULL);
+		}
+		assert_int_equal(error, -ENODEV);
+		metal_shm_device_close(granter.dev);
+		join(killer, granter.pid);
+	}
+	shm_test_note("%u times granted", granted);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_worker_that_is_killed_holds_nothing),
+		cmocka_unit_test(whoever_asks_a_process_that_is_killed_has_memory_or_none),
 		cmocka_unit_test(what_a_camera_gave_before_it_was_killed_can_be_read),
 	};
 
