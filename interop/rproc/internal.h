@@ -233,6 +233,9 @@ int shm__rproc_share(struct shm__rproc *rproc, struct metal_generic_shm *shm,
 /* Under the lock. */
 int shm__rproc_not_connected(const struct shm__rproc *rproc);
 int64_t shm__rproc_deadline(int64_t timeout_ns);
+/* Of a wait that begins now. Takes the lock. */
+int64_t shm__rproc_patience(struct shm__rproc *rproc);
+int shm__rproc_connect_until(struct shm__rproc *rproc, int64_t deadline_ns);
 int shm__rproc_give(struct metal_device *dev, struct metal_shm_view *view,
 		    const struct metal_shm_range *range, enum metal_shm_dir dir);
 int shm__rproc_recall(struct metal_device *dev, const struct metal_shm_memory *memory,

@@ -34,6 +34,7 @@ int metal_shm_rproc_send(struct metal_device *dev, const void *data, size_t size
 {
 	struct shm__rproc *rproc = shm__rproc_of(dev);
 	struct message message = { data, size };
+	int64_t deadline_ns;
 	int error;
 
 	if (!rproc)
@@ -43,10 +44,10 @@ int metal_shm_rproc_send(struct metal_device *dev, const void *data, size_t size
 	if (size > SHM__USER_MAX)
 		return metal_shm_set_error(EMSGSIZE, "a message has at most %u bytes, not %zu",
 					   SHM__USER_MAX, size);
-	error = metal_shm_rproc_connect(dev, rproc->patience_ns);
+	deadline_ns = shm__rproc_patience(rproc);
+	error = shm__rproc_connect_until(rproc, deadline_ns);
 	if (!error)
-		error = shm__rproc_wait(rproc, shm__rproc_deadline(rproc->patience_ns),
-					look_to_send, &message);
+		error = shm__rproc_wait(rproc, deadline_ns, look_to_send, &message);
 	if (error == -ETIMEDOUT)
 		return metal_shm_set_error(ETIMEDOUT, "%s takes no messages", rproc->id);
 	return error;

@@ -53,7 +53,7 @@ static bool is_recovered(struct shm__rproc *rproc)
  * What isn't there yet may come: a core that was started has to announce its service, and nothing tells of
  * that but looking.
  */
-static int connect_until(struct shm__rproc *rproc, int64_t deadline_ns)
+int shm__rproc_connect_until(struct shm__rproc *rproc, int64_t deadline_ns)
 {
 	const int64_t step_ns = 10000000;
 	int error, why = 0, state;
@@ -98,16 +98,27 @@ int64_t shm__rproc_deadline(int64_t timeout_ns)
 	return timeout_ns < INT64_MAX - now ? now + timeout_ns : INT64_MAX;
 }
 
+int64_t shm__rproc_patience(struct shm__rproc *rproc)
+{
+	int64_t patience_ns;
+
+	pthread_mutex_lock(&rproc->lock);
+	patience_ns = rproc->patience_ns;
+	pthread_mutex_unlock(&rproc->lock);
+	return shm__rproc_deadline(patience_ns);
+}
+
 int metal_shm_rproc_connect(struct metal_device *dev, int64_t timeout_ns)
 {
 	struct shm__rproc *rproc = shm__rproc_of(dev);
 
-	return rproc ? connect_until(rproc, shm__rproc_deadline(timeout_ns)) : -errno;
+	return rproc ? shm__rproc_connect_until(rproc, shm__rproc_deadline(timeout_ns)) : -errno;
 }
 
 struct sharing {
 	struct shm__rproc_map *map;
 	struct shm__wire_share what;
+	uint32_t id; /* that it got */
 };
 
 static void describe(const struct shm__rproc_map *map, enum metal_shm_dir dir, uint32_t tag,
@@ -164,6 +175,7 @@ static int look_to_share(struct shm__rproc *rproc, void *user)
 	struct shm__out out;
 	int error = check_map(rproc, map, dir);
 
+	sharing->id = map->id;
 	if (error || map->id)
 		return error;
 	if (!rproc->session.up)
@@ -179,6 +191,7 @@ static int look_to_share(struct shm__rproc *rproc, void *user)
 	if (code)
 		return metal_shm_set_error(shm__rproc_code_error(code), "%s: %s", rproc->id,
 					   shm__rproc_code_name(code));
+	sharing->id = map->id;
 	map->dir = dir;
 	map->over = 0;
 	map->told = true;
@@ -206,7 +219,7 @@ int shm__rproc_share(struct shm__rproc *rproc, struct metal_generic_shm *shm,
 	struct sharing sharing = { .map = metal_shm_view_data(shm, rproc->dev) };
 	const struct metal_shm_segment *table;
 	/* who answers a request does so while it dispatches, which must not wait */
-	int64_t deadline_ns = shm__rproc_deadline(tag ? 0 : rproc->patience_ns);
+	int64_t deadline_ns = tag ? shm__rproc_deadline(0) : shm__rproc_patience(rproc);
 	int error;
 
 	if (!sharing.map)
@@ -215,7 +228,7 @@ int shm__rproc_share(struct shm__rproc *rproc, struct metal_generic_shm *shm,
 	error = check_map(rproc, sharing.map, dir);
 	pthread_mutex_unlock(&rproc->lock);
 	if (!error)
-		error = connect_until(rproc, deadline_ns);
+		error = shm__rproc_connect_until(rproc, deadline_ns);
 	if (!error)
 		error = make_table(rproc, sharing.map, &table);
 	if (error)
@@ -225,7 +238,7 @@ int shm__rproc_share(struct shm__rproc *rproc, struct metal_generic_shm *shm,
 	if (error == -ETIMEDOUT)
 		return metal_shm_set_error(ETIMEDOUT, "%s takes no records", rproc->id);
 	if (!error && ret_id)
-		*ret_id = sharing.map->id;
+		*ret_id = sharing.id;
 	return error;
 }
 

@@ -2,6 +2,7 @@
 /* Threads of one program that share a coprocessor: each waits, each dispatches. */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "rproc_bench.h"
 
@@ -71,9 +72,19 @@ static void *talk(void *argument)
 	return argument;
 }
 
+static void *change_their_patience(void *argument)
+{
+	for (unsigned i = 0; !atomic_load(&over); i++) {
+		if (metal_shm_rproc_set_patience(dsp, (20 + i % 2) * SECOND))
+			return failed;
+		usleep(100);
+	}
+	return argument;
+}
+
 static void threads_share_a_core(void **state)
 {
-	pthread_t thread[THREADS + 2];
+	pthread_t thread[THREADS + 3];
 	void *said = NULL;
 
 	(void)state;
@@ -83,6 +94,8 @@ static void threads_share_a_core(void **state)
 	for (unsigned i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&thread[i + 1], NULL, hand_over, NULL), 0);
 	assert_int_equal(pthread_create(&thread[THREADS + 1], NULL, talk, NULL), 0);
+	assert_int_equal(pthread_create(&thread[THREADS + 2], NULL, change_their_patience, NULL),
+			 0);
 	for (unsigned i = 1; i < THREADS + 2; i++) {
 		pthread_join(thread[i], &said);
 		if (said)
@@ -92,6 +105,8 @@ static void threads_share_a_core(void **state)
 		metal_shm_device_dispatch(dsp);
 	atomic_store(&over, true);
 	pthread_join(thread[0], NULL);
+	pthread_join(thread[THREADS + 2], &said);
+	assert_null(said);
 	assert_int_equal(fake->unshared, THREADS);
 	assert_int_equal(info().faults, 0);
 }
