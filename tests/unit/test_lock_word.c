@@ -67,6 +67,46 @@ static void firmwares_lock_is_waited_for_and_never_broken(void **state)
 	end_bench(&bench);
 }
 
+#define ROUNDS 2000
+
+/* As docs/locks.md has it, on the first four bytes. */
+static void *firmware_of_four_bytes(void *user)
+{
+	struct bench *bench = user;
+	_Atomic uint32_t *word = (_Atomic uint32_t *)(void *)bench->word;
+
+	for (int i = 0; i < ROUNDS;) {
+		uint32_t seen = atomic_load(word);
+
+		if ((seen & METAL_SHM_LOCK_OWNER) ||
+		    !atomic_compare_exchange_strong(
+			    word, &seen, FIRMWARE | (seen & (uint32_t)METAL_SHM_LOCK_WAITERS)))
+			continue;
+		++*bench->counter;
+		atomic_store(word, 0);
+		i++;
+	}
+	return NULL;
+}
+
+static void four_bytes_are_enough_for_firmware(void **state)
+{
+	struct bench bench = new_bench();
+	pthread_t thread;
+
+	(void)state;
+	run(&thread, firmware_of_four_bytes, &bench);
+	for (int i = 0; i < ROUNDS; i++) {
+		assert_int_equal(metal_shm_lock(bench.shm, 64), 0);
+		++*bench.counter;
+		assert_int_equal(metal_shm_unlock(bench.shm, 64), 0);
+	}
+	join(thread);
+	assert_int_equal(*bench.counter, 2 * ROUNDS);
+	assert_int_equal(atomic_load(bench.word), 0);
+	end_bench(&bench);
+}
+
 static void an_owner_can_be_declared_ended(void **state)
 {
 	struct bench bench = new_bench();
@@ -200,6 +240,7 @@ int main(int argc, char **argv)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_word_is_as_documented),
 		cmocka_unit_test(firmwares_lock_is_waited_for_and_never_broken),
+		cmocka_unit_test(four_bytes_are_enough_for_firmware),
 		cmocka_unit_test(an_owner_can_be_declared_ended),
 		cmocka_unit_test(only_what_is_certain_breaks_a_lock),
 		cmocka_unit_test(hostile_words_harm_nobody),
