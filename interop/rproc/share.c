@@ -199,18 +199,38 @@ static int look_to_share(struct shm__rproc *rproc, void *user)
 	return 0;
 }
 
+/* The table that it has; that it gets, if it has none. Another thread may have been faster. */
+static struct metal_generic_shm *set_table(struct shm__rproc *rproc, struct shm__rproc_map *map,
+					   struct metal_generic_shm *table)
+{
+	pthread_mutex_lock(&rproc->lock);
+	if (!map->table)
+		map->table = table;
+	table = map->table;
+	pthread_mutex_unlock(&rproc->lock);
+	return table;
+}
+
 static int make_table(struct shm__rproc *rproc, struct shm__rproc_map *map,
 		      const struct metal_shm_segment **ret_segment)
 {
+	struct metal_generic_shm *table, *mine = NULL;
 	size_t n;
-	int error = 0;
+	int error;
 
 	*ret_segment = NULL;
 	if (map->segment_count <= SHM__SEGMENTS_MAX)
 		return 0;
-	if (!map->table)
-		error = shm__rproc_table(rproc, map, &map->table);
-	return error ? error : metal_shm_segments(map->table, ret_segment, &n);
+	table = set_table(rproc, map, NULL);
+	if (!table) {
+		error = shm__rproc_table(rproc, map, &mine);
+		if (error)
+			return error;
+		table = set_table(rproc, map, mine);
+		if (table != mine)
+			shm__rproc_table_end(rproc, mine);
+	}
+	return metal_shm_segments(table, ret_segment, &n);
 }
 
 int shm__rproc_share(struct shm__rproc *rproc, struct metal_generic_shm *shm,

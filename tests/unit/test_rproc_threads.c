@@ -111,10 +111,54 @@ static void threads_share_a_core(void **state)
 	assert_int_equal(info().faults, 0);
 }
 
+static pthread_barrier_t both;
+
+static void *share_at_once(void *argument)
+{
+	pthread_barrier_wait(&both);
+	return metal_shm_rproc_share(dsp, argument, RW, NULL) ? failed : NULL;
+}
+
+/* A buffer of so many pieces that the firmware is told of them by a table in memory of its own. */
+static void threads_that_share_one_buffer_make_one_table(void **state)
+{
+	(void)state;
+	connect_with(64);
+	atomic_store(&over, false);
+	assert_int_equal(pthread_barrier_init(&both, NULL, 2), 0);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		pthread_t thread[2];
+		struct metal_generic_shm *view, *shm;
+		void *said[2];
+
+		fake->pieces = 32;
+		shm = attached(&view);
+		fake->pieces = 1; /* the table's */
+		for (int j = 0; j < 2; j++)
+			assert_int_equal(pthread_create(&thread[j], NULL, share_at_once, shm), 0);
+		for (int j = 0; j < 2; j++)
+			pthread_join(thread[j], &said[j]);
+		assert_null(said[0]);
+		assert_null(said[1]);
+		/* the buffer and its table */
+		assert_int_equal(fake->attached, 2);
+		while (firmware_step(&firmware))
+			answer(&firmware);
+		drop(shm, view);
+		while (fake->attached) {
+			while (firmware_step(&firmware))
+				answer(&firmware);
+			metal_shm_device_dispatch(dsp);
+		}
+	}
+	pthread_barrier_destroy(&both);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		RPROC_CASE(threads_share_a_core),
+		RPROC_CASE(threads_that_share_one_buffer_make_one_table),
 	};
 
 	return rproc_main(argc, argv, tests, SHM_TEST_COUNT(tests));
