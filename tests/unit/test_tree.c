@@ -9,8 +9,8 @@
 /* The links are not at the beginning, as in the core's handles. */
 struct item {
 	int key;
-	RB_ENTRY(item) node;
 	bool in;
+	RB_ENTRY(item) node;
 };
 
 RB_HEAD(items, item);
