@@ -141,12 +141,9 @@ static int read_segments(int fd, uint64_t id, uint32_t count, struct shm__rproc_
 	return error;
 }
 
-static void release(int fd, uint64_t id, bool unshared)
+static void release(int fd, uint64_t id)
 {
-	struct shm_import_release gone = {
-		.id = id,
-		.flags = unshared ? SHM_IMPORT_UNSHARED : 0,
-	};
+	struct shm_import_release gone = { .id = id, .flags = SHM_IMPORT_UNSHARED };
 
 	ioctl(fd, SHM_IMPORT_RELEASE, &gone);
 }
@@ -182,7 +179,7 @@ static int importer_map(struct shm__rproc *rproc, const struct metal_shm_attachm
 	error = attached.segments ? read_segments(fd, attached.id, attached.segments, map)
 				  : metal_shm_set_error(EIO, SHM_IMPORTER_NODE ": no segment");
 	if (error) {
-		release(fd, attached.id, true);
+		release(fd, attached.id);
 		return error;
 	}
 	map->import_id = attached.id;
@@ -192,9 +189,9 @@ static int importer_map(struct shm__rproc *rproc, const struct metal_shm_attachm
 	return 0;
 }
 
-static void importer_unmap(struct shm__rproc *rproc, struct shm__rproc_map *map, bool unused)
+static void importer_unmap(struct shm__rproc *rproc, struct shm__rproc_map *map)
 {
-	release(rproc->importer_fd, map->import_id, unused);
+	release(rproc->importer_fd, map->import_id);
 }
 
 bool shm__rproc_importer_runs(struct shm__rproc *rproc)

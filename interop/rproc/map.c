@@ -117,7 +117,7 @@ void shm__rproc_map_end(struct shm__rproc *rproc, struct shm__rproc_map *map)
 {
 	if (map->table)
 		shm__rproc_table_end(rproc, map->table);
-	map->way->unmap(rproc, map, true);
+	map->way->unmap(rproc, map);
 	free(map->segments);
 	free(map);
 }

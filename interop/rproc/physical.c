@@ -157,12 +157,10 @@ static int physical_map(struct shm__rproc *rproc, const struct metal_shm_attachm
 	return 0;
 }
 
-/* What the core may still use keeps its place: nobody else knows of it, unlike with the module. */
-static void physical_unmap(struct shm__rproc *rproc, struct shm__rproc_map *map, bool unused)
+static void physical_unmap(struct shm__rproc *rproc, struct shm__rproc_map *map)
 {
 	(void)rproc;
-	if (unused)
-		metal_shm_physical_put(&map->physical);
+	metal_shm_physical_put(&map->physical);
 }
 
 const struct shm__rproc_way shm__rproc_by_place = {

@@ -13,8 +13,8 @@ struct shm__rproc_way {
 	 */
 	int (*map)(struct shm__rproc *rproc, const struct metal_shm_attachment *at,
 		   struct shm__rproc_map *map, bool *ret_absent);
-	/* unused: the core is known to use the memory no more. */
-	void (*unmap)(struct shm__rproc *rproc, struct shm__rproc_map *map, bool unused);
+	/* The core is known to use the memory no more. What it may still use is never unmapped. */
+	void (*unmap)(struct shm__rproc *rproc, struct shm__rproc_map *map);
 };
 
 extern const struct shm__rproc_way shm__rproc_by_importer;
