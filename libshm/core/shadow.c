@@ -141,7 +141,7 @@ int shm__shadow_make(struct metal_generic_shm *view, struct metal_device *dev,
 	view->shadow = shm__spare_take(view, type);
 	if (!view->shadow)
 		error = allocate(root, view->size, dev, type, &view->shadow);
-	if (error)
+	if (!view->shadow)
 		return shm__error(-error, "no memory to copy the part to: %s",
 				  metal_shm_last_error());
 	copy = view->shadow->root;

@@ -139,11 +139,13 @@ static int __init phys_init(void)
 {
 	int error;
 
-	device = platform_device_register_simple("board-dma-buf-phys", PLATFORM_DEVID_NONE, NULL,
-						 0);
+	device =
+		platform_device_register_simple("board-dma-buf-phys", PLATFORM_DEVID_NONE, NULL, 0);
 	if (IS_ERR(device))
 		return PTR_ERR(device);
 	error = dma_set_mask_and_coherent(&device->dev, DMA_BIT_MASK(64));
+	if (!error)
+		error = dma_set_max_seg_size(&device->dev, UINT_MAX);
 	if (!error)
 		error = misc_register(&node);
 	if (error)
