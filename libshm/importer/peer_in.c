@@ -303,14 +303,17 @@ static void end_in(struct shm__peer *peer, struct shm__peer_in *in)
 	shm__mutex_lock(&peer->lock);
 }
 
-/* The program is through with what the other process ends. Under lock, which it lets go of. */
+/*
+ * The program is through with what the other process ends, and says so when it has unmapped it: the other one may
+ * free it then. Under lock, which it lets go of.
+ */
 static void leave(struct shm__peer *peer, struct shm__peer_in *in)
 {
 	const struct shm__peer_wish wish = { .type = SHM__RECORD_UNSHARED, .id = in->id };
 
 	unlink_in(peer, in);
-	shm__peer_say(peer, &wish, NULL);
 	end_in(peer, in);
+	shm__peer_say(peer, &wish, NULL);
 }
 
 /* What nobody was told of yet isn't told. Under lock, which it lets go of. */

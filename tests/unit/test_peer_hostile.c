@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A process that lies: it hears an ERROR, and nothing else comes of it. */
+#include <sys/syscall.h>
+
 #include "fake.h"
 #include "peer_liar.h"
 
@@ -230,6 +232,57 @@ static void what_is_unshared_while_the_program_has_it_stays_until_it_is_returned
 	liar_end(&liar);
 }
 
+/* Of the liar's memory, when UNSHARED was sent last. */
+static unsigned mappings;
+
+static unsigned count_mappings(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[4352];
+	unsigned n = 0;
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps))
+		n += strstr(line, "memfd:liar") != NULL;
+	fclose(maps);
+	return n;
+}
+
+/* The library's as well: so that what it has is looked at when it speaks, not later. */
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	const uint8_t *data = message->msg_iov->iov_base;
+
+	if (data[0] == SHM__RECORD_UNSHARED)
+		mappings = count_mappings();
+	return syscall(SYS_sendmsg, fd, message, flags);
+}
+
+/* Its owner may free it then, and Linux 6.1 frees pages of a udmabuf that others have mapped. */
+static void what_is_unshared_is_unmapped_before_that_is_said(void **state)
+{
+	struct liar liar = liar_start();
+	int fd = liar_memory(SIZE, F_SEAL_SHRINK);
+	struct shm__record unshare = { .type = SHM__RECORD_UNSHARE, .unshare = { 1, 1 } };
+
+	(void)state;
+	liar_say(&liar, liar_share_of(&liar, 1, 0, SIZE), &fd, 1);
+	liar_say(&liar, liar_range(SHM__RECORD_GIVE, 1, 1, 0, SIZE), NULL, 0);
+	assert_int_equal(metal_shm_peer_next(liar.dev, 0, &event), 0);
+	assert_int_equal(metal_shm_sync_for_cpu(event.shm, METAL_SHM_DIR_DEV_RW), 0);
+	assert_non_null(metal_shm_map(event.shm, METAL_SHM_READ | METAL_SHM_WRITE));
+	assert_int_equal(metal_shm_sync_for_device(event.shm, liar.dev, METAL_SHM_DIR_DEV_RW), 0);
+	metal_shm_free(event.shm, NULL);
+	assert_int_equal(liar_hear(&liar).type, SHM__RECORD_RETURN);
+	assert_int_equal(count_mappings(), 1);
+	mappings = 77;
+	liar_say(&liar, unshare, NULL, 0);
+	assert_int_equal(liar_hear(&liar).type, SHM__RECORD_UNSHARED);
+	assert_int_equal(mappings, 0);
+	close(fd);
+	liar_end(&liar);
+}
+
 static void who_waits_for_what_is_unshared_is_told(void **state)
 {
 	struct liar liar = liar_start();
@@ -326,6 +379,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(descriptors_that_nobody_asked_for_are_closed),
 		cmocka_unit_test(
 			what_is_unshared_while_the_program_has_it_stays_until_it_is_returned),
+		cmocka_unit_test(what_is_unshared_is_unmapped_before_that_is_said),
 		cmocka_unit_test(who_waits_for_what_is_unshared_is_told),
 		cmocka_unit_test(what_it_refuses_is_attached_in_vain),
 		cmocka_unit_test(memory_goes_when_the_other_process_is_through),
