@@ -258,6 +258,19 @@ static bool is_off(int state)
 	       state == METAL_SHM_RPROC_DETACHED;
 }
 
+/* Linux up to 6.1.176 at least stops no core that has crashed, 6.1.192 does: it has to run again before. */
+static int stop_crashed(const struct shm__rproc *rproc)
+{
+	char path[SHM__RPROC_PATH];
+	int error;
+
+	shm__rproc_path(rproc, "recovery", path);
+	error = shm__rproc_write(path, "recover");
+	if (error)
+		return file_error(rproc, path, -error);
+	return is_off(shm__rproc_state(rproc)) ? 0 : command(rproc, "stop");
+}
+
 static int stop(struct shm__rproc *rproc)
 {
 	int error, state = shm__rproc_state(rproc);
@@ -266,6 +279,8 @@ static int stop(struct shm__rproc *rproc)
 		return state;
 	if (!is_off(state)) {
 		error = command(rproc, "stop");
+		if (error == -EINVAL && shm__rproc_state(rproc) == METAL_SHM_RPROC_CRASHED)
+			error = stop_crashed(rproc);
 		if (error == -EACCES || error == -EPERM)
 			return error;
 		if (error)

@@ -271,6 +271,12 @@ static int boot(struct device *device, struct core *core)
 	return devm_add_action_or_reset(device, stop_booted, core);
 }
 
+/* A core that remoteproc doesn't stop when its driver goes has nobody who listens any more. */
+static void end_listener(void *core)
+{
+	doorbell_stop(&((struct core *)core)->doorbell, true);
+}
+
 static int core_probe(struct platform_device *device)
 {
 	struct rproc *rproc;
@@ -305,7 +311,8 @@ static int core_probe(struct platform_device *device)
 		if (error)
 			return error;
 	}
-	return devm_rproc_add(&device->dev, rproc);
+	error = devm_add_action_or_reset(&device->dev, end_listener, core);
+	return error ? error : devm_rproc_add(&device->dev, rproc);
 }
 
 static struct platform_driver driver = {
