@@ -118,7 +118,6 @@ int metal_shm_device_open(const char *name, struct metal_device **ret_dev)
 	return want.found->open(rest ? rest + 1 : "", ret_dev);
 }
 
-/* All of a group of operations or none. */
 /* Cut where there is no room. */
 void shm__set_name(char *to, size_t size, const char *name)
 {
@@ -127,6 +126,7 @@ void shm__set_name(char *to, size_t size, const char *name)
 	*to = '\0';
 }
 
+/* All of a group of operations or none. */
 static int check_group(const char *what, unsigned have, unsigned all)
 {
 	if (have && have != all)

@@ -4,7 +4,6 @@
  * or idle: its work is done and the bytes stay its until the next hand-over. What nobody holds is the
  * program's.
  */
-
 #include "core.h"
 
 /* What the last holder left behind goes to one next owner, who then knows. */

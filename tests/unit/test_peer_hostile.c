@@ -207,17 +207,25 @@ static void descriptors_that_nobody_asked_for_are_closed(void **state)
 	liar_end(&liar);
 }
 
+/* It has shared memory and given all of it: event.shm. */
+static int memory_given_by(struct liar *liar)
+{
+	int fd = liar_memory(SIZE, F_SEAL_SHRINK);
+
+	liar_say(liar, liar_share_of(liar, 1, 0, SIZE), &fd, 1);
+	liar_say(liar, liar_range(SHM__RECORD_GIVE, 1, 1, 0, SIZE), NULL, 0);
+	assert_int_equal(metal_shm_peer_next(liar->dev, 0, &event), 0);
+	return fd;
+}
+
 static void what_is_unshared_while_the_program_has_it_stays_until_it_is_returned(void **state)
 {
 	struct liar liar = liar_start();
-	int fd = liar_memory(SIZE, F_SEAL_SHRINK);
+	int fd = memory_given_by(&liar);
 	struct shm__record unshare = { .type = SHM__RECORD_UNSHARE, .unshare = { 1, 1 } };
 	struct shm__record record;
 
 	(void)state;
-	liar_say(&liar, liar_share_of(&liar, 1, 0, SIZE), &fd, 1);
-	liar_say(&liar, liar_range(SHM__RECORD_GIVE, 1, 1, 0, SIZE), NULL, 0);
-	assert_int_equal(metal_shm_peer_next(liar.dev, 0, &event), 0);
 	liar_say(&liar, unshare, NULL, 0);
 	liar_hears_nothing(&liar);
 	assert_int_equal(metal_shm_sync_for_cpu(event.shm, METAL_SHM_DIR_DEV_RW), 0);
@@ -262,13 +270,10 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 static void what_is_unshared_is_unmapped_before_that_is_said(void **state)
 {
 	struct liar liar = liar_start();
-	int fd = liar_memory(SIZE, F_SEAL_SHRINK);
+	int fd = memory_given_by(&liar);
 	struct shm__record unshare = { .type = SHM__RECORD_UNSHARE, .unshare = { 1, 1 } };
 
 	(void)state;
-	liar_say(&liar, liar_share_of(&liar, 1, 0, SIZE), &fd, 1);
-	liar_say(&liar, liar_range(SHM__RECORD_GIVE, 1, 1, 0, SIZE), NULL, 0);
-	assert_int_equal(metal_shm_peer_next(liar.dev, 0, &event), 0);
 	assert_int_equal(metal_shm_sync_for_cpu(event.shm, METAL_SHM_DIR_DEV_RW), 0);
 	assert_non_null(metal_shm_map(event.shm, METAL_SHM_READ | METAL_SHM_WRITE));
 	assert_int_equal(metal_shm_sync_for_device(event.shm, liar.dev, METAL_SHM_DIR_DEV_RW), 0);
@@ -286,13 +291,10 @@ static void what_is_unshared_is_unmapped_before_that_is_said(void **state)
 static void who_waits_for_what_is_unshared_is_told(void **state)
 {
 	struct liar liar = liar_start();
-	int fd = liar_memory(SIZE, F_SEAL_SHRINK);
+	int fd = memory_given_by(&liar);
 	struct shm__record unshare = { .type = SHM__RECORD_UNSHARE, .unshare = { 1, 1 } };
 
 	(void)state;
-	liar_say(&liar, liar_share_of(&liar, 1, 0, SIZE), &fd, 1);
-	liar_say(&liar, liar_range(SHM__RECORD_GIVE, 1, 1, 0, SIZE), NULL, 0);
-	assert_int_equal(metal_shm_peer_next(liar.dev, 0, &event), 0);
 	assert_int_equal(metal_shm_sync_for_device(event.shm, liar.dev, METAL_SHM_DIR_DEV_RW), 0);
 	assert_int_equal(liar_hear(&liar).type, SHM__RECORD_RETURN);
 	liar_say(&liar, unshare, NULL, 0);
