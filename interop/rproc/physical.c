@@ -54,21 +54,19 @@ static bool holds(const struct window *window, const struct metal_shm_segment *s
 	       segment->device_address - window->physical <= window->length - segment->length;
 }
 
-/* The segment in the core's addresses, where a window has all of it. */
-static bool translate(char *table, struct metal_shm_segment *segment)
+/* What a window has of the memory, in the core's addresses. Segments without a length are still to be found. */
+static void translate(const struct window *window, const struct metal_shm_physical *physical,
+		      struct metal_shm_segment *segments)
 {
-	struct window window = { 0 };
-	unsigned fields = 0;
-	char *line, *rest;
+	for (size_t i = 0; i < physical->segment_count; i++) {
+		const struct metal_shm_segment *from = &physical->segments[i];
 
-	for (line = strtok_r(table, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		if (!take_line(line, &window, &fields) || !holds(&window, segment))
+		if (segments[i].length || !holds(window, from))
 			continue;
-		segment->device_address =
-			window.device + (segment->device_address - window.physical);
-		return true;
+		segments[i].device_address =
+			window->device + (from->device_address - window->physical);
+		segments[i].length = from->length;
 	}
-	return false;
 }
 
 uint64_t shm__rproc_place_highest(const struct shm__rproc *rproc)
@@ -89,26 +87,29 @@ uint64_t shm__rproc_place_highest(const struct shm__rproc *rproc)
 	return highest;
 }
 
-static int translate_all(const struct shm__rproc *rproc, struct shm__rproc_map *map,
-			 bool *ret_absent)
+static int translate_all(const struct shm__rproc *rproc, const struct metal_shm_physical *physical,
+			 struct metal_shm_segment *segments, bool *ret_absent)
 {
-	for (size_t i = 0; i < map->segment_count; i++) {
-		unsigned long long physical = map->segments[i].device_address;
-		char *table = NULL;
-		bool found;
-		int error = shm__rproc_debug_file(rproc, "resource_table", &table);
+	struct window window = { 0 };
+	char *table = NULL, *line, *rest;
+	unsigned fields = 0;
+	int error = shm__rproc_debug_file(rproc, "resource_table", &table);
 
-		*ret_absent = error;
-		if (error)
-			return error;
-		found = translate(table, &map->segments[i]);
-		free(table);
-		if (!found)
+	*ret_absent = error;
+	if (error)
+		return error;
+	for (line = strtok_r(table, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		if (take_line(line, &window, &fields))
+			translate(&window, physical, segments);
+	free(table);
+	for (size_t i = 0; i < physical->segment_count; i++) {
+		if (!segments[i].length)
 			return metal_shm_set_error(
 				ENOTSUP,
 				"the memory at physical %#llx is in no carveout of "
 				"%s's resource table",
-				physical, rproc->id);
+				(unsigned long long)physical->segments[i].device_address,
+				rproc->id);
 	}
 	return 0;
 }
@@ -143,9 +144,7 @@ static int physical_map(struct shm__rproc *rproc, const struct metal_shm_attachm
 	map->segments = calloc(physical.segment_count, sizeof(*map->segments));
 	if (map->segments) {
 		map->segment_count = physical.segment_count;
-		memcpy(map->segments, physical.segments,
-		       physical.segment_count * sizeof(*map->segments));
-		error = translate_all(rproc, map, ret_absent);
+		error = translate_all(rproc, &physical, map->segments, ret_absent);
 	} else {
 		error = metal_shm_set_error(ENOMEM, "no memory for the segments");
 	}

@@ -76,6 +76,7 @@ struct fake_rproc *fake_rproc_begin(void)
 			  "platform/soc/remoteproc/remoteproc0", "name", "dsp\n");
 	fake_rproc_file("/sys/devices/platform/soc/remoteproc/remoteproc0/state", "offline\n");
 	fake_rproc_file("/sys/devices/platform/soc/remoteproc/remoteproc0/firmware", "dsp.elf\n");
+	fake_rproc_file("/sys/devices/platform/soc/remoteproc/remoteproc0/recovery", "enabled\n");
 	fake_rproc_file("/sys/bus/rpmsg/devices/.empty", "");
 	fake_rproc_file("/sys/class/rpmsg/.empty", "");
 	fake_rproc_file("/sys/bus/virtio/devices/.empty", "");
@@ -128,7 +129,7 @@ static enum what kind_of(const char *path, char id[static 32])
 	part_of(path, !strncmp(path, "/sys/", 5) ? 1 : 0, id);
 	if (!strncmp(path, "/sys/bus/virtio/devices/", 24))
 		return BUS;
-	if (!strcmp(last, "state"))
+	if (!strcmp(last, "state") || !strcmp(last, "recovery"))
 		return STATE;
 	if (!strcmp(last, "firmware"))
 		return FIRMWARE;
@@ -224,11 +225,18 @@ static int do_command(const char *id, const char *word, size_t size)
 		}
 		return error;
 	}
+	fake_rproc_read(path, state, sizeof(state));
+	if (size == 7 && !memcmp(word, "recover", 7)) {
+		if (!strcmp(state, "crashed\n"))
+			fake_rproc_state(id, fake.start_error ? "offline\n" : "running\n");
+		return 0;
+	}
 	if (size != 4 || memcmp(word, "stop", 4) != 0)
 		return EINVAL;
 	fake.stops++;
-	fake_rproc_read(path, state, sizeof(state));
-	error = fake.stop_error ? fake.stop_error : !strcmp(state, "offline\n") ? EINVAL : 0;
+	error = fake.stop_error;
+	if (!error && (!strcmp(state, "offline\n") || (fake.older && !strcmp(state, "crashed\n"))))
+		error = EINVAL;
 	if (!error && !fake.kept) {
 		fake_rproc_state(id, "offline\n");
 		fake_rproc_no_bus(id, 0);

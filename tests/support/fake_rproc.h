@@ -19,6 +19,7 @@ struct fake_rproc {
 	int create_error;    /* to RPMSG_CREATE_EPT_IOCTL */
 	int endpoint_error;  /* to open() of an endpoint */
 	int write_error;     /* to write() on an endpoint */
+	bool older;          /* a kernel whose "stop" takes no crashed core: it has to "recover" */
 	bool kept;           /* another program started the core too: "stop" leaves it running */
 	bool stops_at_close; /* closing the node stops the core, as was asked */
 	bool silent;         /* a core that starts announces nothing */

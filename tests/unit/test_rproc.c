@@ -143,6 +143,24 @@ static void crashed_core_can_be_stopped(void **state)
 	metal_shm_device_close(dev);
 }
 
+static void crashed_core_is_stopped_where_the_kernel_has_it_run_before(void **state)
+{
+	struct metal_device *dev = open_dsp();
+
+	(void)state;
+	fake->older = true;
+	/* also one that doesn't start again */
+	for (int error = 0; error <= ENOENT; error += ENOENT) {
+		fake->start_error = 0;
+		assert_int_equal(metal_shm_rproc_start(dev, NULL, 0), 0);
+		fake_rproc_file("/sys/class/remoteproc/remoteproc0/state", "crashed\n");
+		fake->start_error = error;
+		assert_int_equal(metal_shm_rproc_stop(dev), 0);
+		assert_int_equal(metal_shm_rproc_state(dev), METAL_SHM_RPROC_OFFLINE);
+	}
+	metal_shm_device_close(dev);
+}
+
 static void core_that_another_program_started_too_stays(void **state)
 {
 	struct metal_device *dev = open_dsp();
@@ -386,6 +404,7 @@ int main(int argc, char **argv)
 		CASE(each_state_of_the_kernel_is_known),
 		CASE(start_takes_the_firmware_and_stop_ends_it),
 		CASE(crashed_core_can_be_stopped),
+		CASE(crashed_core_is_stopped_where_the_kernel_has_it_run_before),
 		CASE(core_that_another_program_started_too_stays),
 		CASE(core_stops_with_us_where_that_is_asked),
 		CASE(who_may_not_write_sysfs_starts_by_the_node),
